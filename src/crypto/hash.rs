@@ -1,0 +1,56 @@
+//! Digests: SHA-256 (FIPS 180-4), HMAC (RFC 2104), comparison in constant time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The SHA-256 of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The SHA-256 of `bytes` as 64 lower-case hexadecimal digits: how records are named after a secret.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    sha256(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// HMAC-SHA-256 of `message` under `key`.
+pub fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    // A key shorter than the block is padded with zeros (RFC 2104 section 2).
+    let mut block = [0; 64];
+    if let Some(head) = block.first_chunk_mut() {
+        *head = *key;
+    }
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Equality that takes the same time wherever the two differ.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        // RFC 4231 has no 32-byte key; this one is from openssl dgst -mac HMAC.
+        let mac = hmac_sha256(&[0x0b; 32], b"Hi There");
+        assert_eq!(mac.first_chunk::<4>(), Some(&[0x19, 0x8a, 0x60, 0x7e]));
+    }
+
+    #[test]
+    fn same_means_equal() {
+        assert!(same(b"abc", b"abc"));
+        assert!(!same(b"abc", b"abd") && !same(b"abc", b"ab"));
+    }
+}

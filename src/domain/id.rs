@@ -1,0 +1,73 @@
+//! Random ids: base62, of a fixed length each, safe in URLs, file names and keys.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What all ids have in common, so that one function of the chance port can make any of them.
+pub trait Id: Sized {
+    /// Length in characters.
+    const LENGTH: usize;
+    /// Accepts exactly [`Self::LENGTH`] base62 characters.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// True when every character is one of `0-9A-Za-z`.
+pub fn is_base62(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident: $length:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Id for $name {
+            const LENGTH: usize = $length;
+            fn parse(text: &str) -> Option<Self> {
+                (text.len() == $length && is_base62(text)).then(|| Self(text.to_owned()))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                Self::parse(&text).ok_or_else(|| {
+                    serde::de::Error::custom(concat!("must be ", $length, " letters and digits"))
+                })
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A company that signed up. Comes from credentials only, never from a request's own fields.
+    TenantId: 22,
+    /// A person with a password in a tenant.
+    MemberId: 16,
+    /// The public part of an API key.
+    ApiKeyId: 16,
+    /// A connection's stable public id.
+    ConnectionId: 22,
+    /// One grant of a connection; new at each connect, bound into every sealed token of it.
+    GrantId: 22,
+    /// A session's public id, good for logs.
+    SessionId: 22,
+    /// One data key of a tenant; stands in every envelope sealed under it.
+    DataKeyId: 8,
+    /// One attempt to refresh; the fence of its write.
+    AttemptId: 16,
+}

@@ -1,0 +1,23 @@
+//! The ground: the words of Grantkeep as types, each checked where it is made.
+//!
+//! Nothing here does I/O, reads a clock or knows who calls. A value of one of these types is known to be well formed.
+
+mod email;
+mod id;
+mod names;
+mod refusal;
+mod scopes;
+mod secret;
+mod time;
+
+pub use email::{EmailAddress, InvalidEmail};
+pub use id::{
+    ApiKeyId, AttemptId, ConnectionId, DataKeyId, GrantId, Id, MemberId, SessionId, TenantId, is_base62,
+};
+pub use names::{Account, EndUserId, ProviderId};
+pub use refusal::{ReauthorizationReason, Refusal, SessionFault};
+pub use scopes::{KeyScope, KeyScopes, Scopes};
+pub use secret::{
+    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, Password, RefreshToken, Secret, Ticket,
+};
+pub use time::{Timestamp, parse_duration};

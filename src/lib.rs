@@ -1,0 +1,18 @@
+//! Grantkeep: a multi-tenant OAuth client broker. ARCHITECTURE.md draws the house; `tests/floors.rs` keeps it.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::allow_attributes,
+        reason = "a test that fails may panic"
+    )
+)]
+
+pub mod crypto;
+pub mod domain;
+pub mod ports;

@@ -1,0 +1,14 @@
+//! The seams: what the rooms above need of the world, as traits. Adapters fill them in; only `app` knows which.
+
+mod chance;
+mod clock;
+mod mailer;
+pub mod store;
+mod tasks;
+mod upstream;
+
+pub use chance::{Chance, ChanceExt};
+pub use clock::Clock;
+pub use mailer::{Mail, MailError, Mailer};
+pub use tasks::Tasks;
+pub use upstream::{Method, OutboundBody, OutboundRequest, OutboundResponse, Upstream, UpstreamError};
