@@ -13,6 +13,8 @@
     )
 )]
 
+pub mod catalog;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
+pub mod wire;
