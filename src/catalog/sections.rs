@@ -159,10 +159,10 @@ pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoi
 
 /// What the table does not say is as in `usual`.
 fn response(mut table: Table<'_>, usual: &ResponsePointers) -> Option<ResponsePointers> {
-    let access_token = table.pointer("access_token", Some(&usual.access_token));
-    if access_token.is_none() {
-        table.fault(format!("`{}` must say where the token is", table.name_of("access_token")), None);
-    }
+    let access_token = match table.any_text("access_token") {
+        Some(at) => table.checked_pointer("access_token", at),
+        None => Some(usual.access_token.clone()),
+    };
     let refresh_token = table.pointer("refresh_token", usual.refresh_token.as_ref());
     let expires_in = table.pointer("expires_in", usual.expires_in.as_ref());
     let refresh_expires_in = table.pointer("refresh_expires_in", usual.refresh_expires_in.as_ref());
