@@ -254,6 +254,7 @@ pub(super) fn hint_for(given: &str, known: &[&str]) -> String {
     let closest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match closest.filter(|known| likeness(known) >= ALIKE) {
         Some(known) => format!("did you mean `{known}`?"),
+        None if known.is_empty() => "there is nothing to choose from".to_owned(),
         None => format!("known here: {}", known.join(", ")),
     }
 }

@@ -27,6 +27,9 @@ const TOKEN_PARAMS: [&str; 8] = [
     "access_token",
 ];
 
+/// What is filled into a revocation, besides what every URL knows.
+pub(super) const REVOKED: [&str; 2] = ["token", "client_id"];
+
 /// When a URL is used: it decides what is known by then.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum UsedFor {
@@ -139,7 +142,13 @@ pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoi
     let body = table.choice("body", BodyKind::Form, &bodies);
     let rename = table.rename(&TOKEN_PARAMS);
     let params = table.params(&TOKEN_PARAMS);
-    let headers = table.headers();
+    let headers = table.headers(&[]);
+    if headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+        table.fault(
+            "`token.headers` cannot say the content type",
+            Some("`token.body` does: form, json or query"),
+        );
+    }
     let pointer = |text: &str| Pointer(text.to_owned());
     let usual = ResponsePointers {
         access_token: pointer("/access_token"),
@@ -267,8 +276,12 @@ pub(super) fn revoke(mut table: Table<'_>, token: Option<&TokenEndpoint>, urls: 
     let auth = table.auth(token.map_or(ClientAuth::Basic, |token| token.auth));
     let tokens = [("refresh", RevokeToken::Refresh), ("access", RevokeToken::Access)];
     let which = table.choice("token", RevokeToken::Refresh, &tokens);
-    let body = values(table.map("body"));
-    let headers = table.headers();
+    let body = table.map("body");
+    for at in body.values() {
+        table.check_filled(at, &REVOKED);
+    }
+    let headers = table.headers(&REVOKED);
+    let body = values(body);
     table.finish();
     Some(Revoke { url: url?, method: method?, auth: auth?, token: which?, body, headers })
 }

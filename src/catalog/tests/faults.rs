@@ -166,6 +166,18 @@ fn small_things() {
         ),
         ("headers = { \"a b\" = \"x\" }", "8:13: `a b` is not a header with a printable value"),
         (
+            "headers = { Content-Type = \"application/json\" }",
+            "6:2: `token.headers` cannot say the content type (`token.body` does: form, json or query)",
+        ),
+        (
+            "[revoke]\nurl = \"https://a.example\"\nheaders = { Content-Type = \"text/xml\" }",
+            "10:13: `text/xml` is not an encoding of bodies (application/json or application/x-www-form-urlencoded)",
+        ),
+        (
+            "[revoke]\nurl = \"https://a.example\"\nbody = { t = \"{tokne}\" }",
+            "10:10: nothing fills `{tokne}` here (did you mean `token`?)",
+        ),
+        (
             "[variables.a]\npattern = \"(\"",
             "9:11: `variables.a.pattern` is not a regular expression: found open group without closing ')'",
         ),
