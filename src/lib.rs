@@ -16,3 +16,5 @@
 pub mod crypto;
 pub mod domain;
 pub mod ports;
+pub mod telemetry;
+pub mod vault;
