@@ -13,8 +13,10 @@
     )
 )]
 
+pub mod catalog;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
 pub mod telemetry;
 pub mod vault;
+pub mod wire;

@@ -19,13 +19,18 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// HMAC-SHA-256 of `message` under `key`.
-pub fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    // A key shorter than the block is padded with zeros (RFC 2104 section 2).
+/// HMAC-SHA-256 of `message` under `key`, of any length.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    // RFC 2104 section 2: a key longer than the block is hashed, a shorter one is padded with zeros.
     let mut block = [0; 64];
-    if let Some(head) = block.first_chunk_mut() {
-        *head = *key;
-    }
+    let digest;
+    let short = if key.len() > block.len() {
+        digest = sha256(key);
+        &digest[..]
+    } else {
+        key
+    };
+    block.iter_mut().zip(short).for_each(|(to, from)| *to = *from);
     let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
     mac.update(message);
     mac.finalize().into_bytes().into()
@@ -46,6 +51,13 @@ mod tests {
         // RFC 4231 has no 32-byte key; this one is from openssl dgst -mac HMAC.
         let mac = hmac_sha256(&[0x0b; 32], b"Hi There");
         assert_eq!(mac.first_chunk::<4>(), Some(&[0x19, 0x8a, 0x60, 0x7e]));
+    }
+
+    #[test]
+    fn a_long_key_is_hashed() {
+        // RFC 4231, test case 6.
+        let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(mac.first_chunk::<4>(), Some(&[0x60, 0xe4, 0x31, 0x59]));
     }
 
     #[test]

@@ -21,15 +21,15 @@ mod sign_ups;
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use authority::{Authority, Unproven};
 pub use connections::{
-    Attempt, Committed, Connection, ConnectionFilter, Connections, Failure, Fresh, Identity, MoreToken,
-    NewGrant, Slot, Status, Tokens, Trouble,
+    Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
+    MoreToken, NewGrant, Slot, Status, Tokens, Trouble,
 };
 pub use error::VaultError;
 pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
 pub use keyring::Keyring;
 pub use members::{Member, Members};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
-pub use sessions::{Completing, NewSession, Opening, Session, SessionState, Sessions};
+pub use sessions::{Completing, ExchangeInputs, NewSession, Opening, Session, SessionState, Sessions};
 pub use sign_ups::{Activation, PendingSignUp, SignUps};
 
 use crate::domain::{ApiKeyId, TenantId};

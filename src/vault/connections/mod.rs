@@ -9,7 +9,7 @@ mod sealed;
 
 pub(super) use record::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
-pub use refresh::{Committed, Failure, Fresh};
+pub use refresh::{Committed, Doubt, Failure, Fresh};
 
 use super::{Authority, Vault, VaultError, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};

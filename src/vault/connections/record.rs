@@ -77,6 +77,8 @@ pub struct Trouble {
     pub retry_at: Option<Timestamp>,
     /// What the provider said last, its own code, or our word for what happened.
     pub last_error: Option<String>,
+    /// A refresh of this generation was answered with a 429 or 5xx: a refusal that follows may be of its own making.
+    pub doubted: bool,
     /// Since when the refresh token of this generation may have been spent without anybody seeing the answer.
     pub unknown_since: Option<Timestamp>,
 }
@@ -261,6 +263,7 @@ impl Connection {
             .maybe("failures", (self.trouble.failures > 0).then_some(self.trouble.failures))
             .maybe_time("retry_at", self.trouble.retry_at)
             .maybe("last_error", self.trouble.last_error.as_deref())
+            .maybe("doubted", self.trouble.doubted.then_some(1))
             .maybe_time("unknown_since", self.trouble.unknown_since)
             .time("created_at", self.created_at)
             .time("connected_at", self.connected_at)
@@ -308,6 +311,7 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
             failures: fields.maybe("failures", |text| text.parse().ok())?.unwrap_or(0),
             retry_at: fields.maybe_time("retry_at")?,
             last_error: fields.optional("last_error").map(str::to_owned),
+            doubted: fields.optional("doubted").is_some(),
             unknown_since: fields.maybe_time("unknown_since")?,
         },
         created_at: fields.time("created_at")?,

@@ -19,7 +19,7 @@ const OF_A_GENERATION: &[&str] =
 /// Fields that say that somebody is refreshing.
 const OF_AN_ATTEMPT: &[&str] = &["attempt_id", "attempt_generation", "attempt_started", "attempt_deadline"];
 /// Fields that a success takes away.
-const OF_TROUBLE: &[&str] = &["reason", "failures", "retry_at", "last_error", "unknown_since"];
+const OF_TROUBLE: &[&str] = &["reason", "failures", "retry_at", "last_error", "doubted", "unknown_since"];
 
 /// What a refresh brought.
 #[derive(Clone, Debug)]
@@ -40,6 +40,17 @@ pub struct Fresh {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// Whether the refresh token may have been spent by a refresh that brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It was not.
+    None,
+    /// The provider answered that it could not: it should not have been, and a later refusal is not taken at its word.
+    Answered,
+    /// Nobody saw the answer.
+    Unknown,
+}
+
 /// What a refresh that brought nothing leaves behind.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -49,8 +60,8 @@ pub struct Failure {
     pub error: String,
     /// Not before this time again.
     pub retry_at: Option<Timestamp>,
-    /// The request may have spent the refresh token and nobody saw the answer.
-    pub outcome_unknown: bool,
+    /// What it says of the refresh token.
+    pub doubt: Doubt,
 }
 
 /// What became of an outcome that was to be stored.
@@ -129,7 +140,8 @@ impl Connections<'_> {
         attempt: &Attempt,
         failure: &Failure,
     ) -> Result<Committed, VaultError> {
-        let unknown = failure.outcome_unknown.then_some(attempt.started);
+        let unknown = (failure.doubt == Doubt::Unknown).then_some(attempt.started);
+        let doubted = read.trouble.doubted || failure.doubt == Doubt::Answered;
         let reason = match failure.status {
             Status::ReauthorizationRequired(reason) => Some(reason.as_str()),
             _ => None,
@@ -140,6 +152,7 @@ impl Connections<'_> {
             .put("failures", read.trouble.failures.saturating_add(1))
             .maybe_time("retry_at", failure.retry_at)
             .put("last_error", &failure.error)
+            .maybe("doubted", doubted.then_some(1))
             .maybe_time("unknown_since", read.trouble.unknown_since.or(unknown))
             .put("last_attempt", &attempt.id)
             .done();

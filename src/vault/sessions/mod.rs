@@ -3,98 +3,22 @@
 //! They lie in partitions of their own, so nothing is atomic over them. Only the session is compared-and-set: of many returns
 //! or completions at once, one wins there. State and completion are pointers; a state is taken once.
 
+mod record;
+
+pub use record::{NewSession, Session, SessionState};
+
 use super::fields::{Draft, Fields};
-use super::{Authority, Slot, Vault, VaultError, keys};
+use super::{Authority, Vault, VaultError, keys};
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{
-    AuthorizationCode, CodeVerifier, ConnectionId, Scopes, SessionId, TenantId, Ticket, Timestamp,
-};
+use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket};
 use crate::ports::ChanceExt;
-use crate::ports::store::{Batch, Guard, Key, Record, Value, Write};
+use crate::ports::store::{Batch, Guard, Value, Write};
+use record::{fields, read};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a session's record stays after its end, so that a late caller hears what became of it.
 const KEPT_AFTER: Duration = Duration::from_hours(1);
-
-/// Where a session stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionState {
-    /// Waits for its end user; may be opened several times.
-    Pending,
-    /// The provider sent a code, which waits for the tenant's backend.
-    Returned,
-    /// Its code is being exchanged.
-    Exchanging,
-    /// It became this connection.
-    Completed(ConnectionId),
-    /// The end user said no at the provider.
-    Denied,
-    /// It ended with this problem code.
-    Failed(String),
-}
-
-impl SessionState {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Returned => "returned",
-            Self::Exchanging => "exchanging",
-            Self::Completed(_) => "completed",
-            Self::Denied => "denied",
-            Self::Failed(_) => "failed",
-        }
-    }
-}
-
-/// What a session is made of.
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    /// What it will fill.
-    pub slot: Slot,
-    /// A name for the end user, for pages.
-    pub label: Option<String>,
-    /// What is asked.
-    pub scopes: Scopes,
-    /// Where the browser returns to in the tenant's product.
-    pub redirect_url: String,
-    /// Values for the provider's variables.
-    pub variables: BTreeMap<String, String>,
-    /// The tenant backend's own S256 challenge.
-    pub code_challenge: Option<String>,
-    /// The revision of the integration it was made under.
-    pub integration_rev: u64,
-    /// The fingerprint of the provider's endpoints it was made under.
-    pub endpoints: String,
-    /// Until when it may be completed.
-    pub expires_at: Timestamp,
-}
-
-/// A session as it is kept.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// Its public id.
-    pub id: SessionId,
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// What it was made of.
-    pub made: NewSession,
-    /// Where it stands.
-    pub state: SessionState,
-    hash: String,
-    rev: u64,
-    completion_hash: Option<String>,
-    redirect_uri: Option<String>,
-    code: Option<Vec<u8>>,
-    pkce_verifier: Option<Vec<u8>>,
-}
-
-impl Session {
-    /// What the cookie of its openings is called after: the first 8 hexadecimal digits of the ticket's hash.
-    pub fn cookie_tag(&self) -> &str {
-        self.hash.get(..8).unwrap_or(&self.hash)
-    }
-}
 
 /// One opening of a session's link, as it was when the browser went to the provider.
 #[derive(Clone, Debug)]
@@ -105,6 +29,19 @@ pub struct Opening {
     pub redirect_uri: String,
     /// The PKCE verifier, where the provider takes one.
     pub verifier: Option<CodeVerifier>,
+}
+
+/// What the exchange of a code needs.
+#[derive(Clone, Debug)]
+pub struct ExchangeInputs {
+    /// The code that came back.
+    pub code: AuthorizationCode,
+    /// The redirect URI that was sent to the provider.
+    pub redirect_uri: String,
+    /// The PKCE verifier of the opening that came back, where the provider takes one.
+    pub verifier: Option<CodeVerifier>,
+    /// Parameters of the callback that belong to the connection.
+    pub captured: BTreeMap<String, String>,
 }
 
 /// Pending authorizations.
@@ -139,6 +76,7 @@ impl<'a> Sessions<'a> {
             rev: 1,
             completion_hash: None,
             redirect_uri: None,
+            captured: BTreeMap::new(),
             code: None,
             pkce_verifier: None,
         };
@@ -205,7 +143,7 @@ impl<'a> Sessions<'a> {
         &self,
         session: &Session,
         opening: &Opening,
-        code: &AuthorizationCode,
+        (code, captured): (&AuthorizationCode, &BTreeMap<String, String>),
     ) -> Result<Option<Ticket>, VaultError> {
         let completion = self.vault.chance.ticket();
         let hash = hash_of(&completion);
@@ -220,6 +158,7 @@ impl<'a> Sessions<'a> {
             .put("state", SessionState::Returned.word())
             .put("completion_hash", hash)
             .put("redirect_uri", &opening.redirect_uri)
+            .map("captured", captured)
             .sealed(sealer.seal("code", code.expose())?);
         if let Some(verifier) = &opening.verifier {
             draft = draft.sealed(sealer.seal("pkce_verifier", verifier.expose())?);
@@ -244,14 +183,24 @@ impl<'a> Sessions<'a> {
         Ok(session.map_or(Completing::Ended, |session| Completing::Session(Box::new(session))))
     }
 
-    /// Lets one caller exchange the code that came back: true for the first.
-    pub async fn begin_exchange(&self, session: &Session) -> Result<bool, VaultError> {
-        let draft = Draft::some().put("state", SessionState::Exchanging.word());
-        self.compare_and_set(session, draft.done()).await
+    /// Lets one caller exchange the code that came back: the first gets the session to go on with.
+    pub async fn begin_exchange(&self, session: &Session) -> Result<Option<Session>, VaultError> {
+        self.step(session, SessionState::Exchanging).await
     }
 
-    /// Ends a session in a state that nothing leads out of, whoever changed it meanwhile, and forgets its secrets.
-    pub async fn end(&self, session: &Session, state: &SessionState) -> Result<(), VaultError> {
+    /// Undoes [`Self::begin_exchange`] where the code was not sent: the completion may be tried again.
+    pub async fn return_again(&self, session: &Session) -> Result<Option<Session>, VaultError> {
+        self.step(session, SessionState::Returned).await
+    }
+
+    async fn step(&self, session: &Session, state: SessionState) -> Result<Option<Session>, VaultError> {
+        let draft = Draft::some().put("state", state.word());
+        let moved = self.compare_and_set(session, draft.done()).await?;
+        Ok(moved.then(|| Session { state, rev: session.rev + 1, ..session.clone() }))
+    }
+
+    /// Ends a session in a state that nothing leads out of, and forgets its secrets. False when somebody else moved it on.
+    pub async fn end(&self, session: &Session, state: &SessionState) -> Result<bool, VaultError> {
         let key = keys::session(&session.hash);
         let draft = Draft::some().put("state", state.word());
         let draft = match state {
@@ -261,18 +210,14 @@ impl<'a> Sessions<'a> {
         };
         let secrets = ["code", "pkce_verifier"].map(str::to_owned).to_vec();
         let batch = Batch::new()
-            .when(Guard::Present(key.clone()))
+            .when(Guard::Rev(key.clone(), session.rev))
             .then(Write::Set { key: key.clone(), fields: draft.done() })
             .then(Write::Unset { key, fields: secrets });
-        self.vault.store.apply(batch).await?;
-        Ok(())
+        Ok(self.vault.store.apply(batch).await?.applied())
     }
 
-    /// The code that came back and what its exchange needs.
-    pub async fn exchange_inputs(
-        &self,
-        session: &Session,
-    ) -> Result<Option<(AuthorizationCode, Opening)>, VaultError> {
+    /// The code that came back and what its exchange needs; none where no code came back.
+    pub async fn exchange_inputs(&self, session: &Session) -> Result<Option<ExchangeInputs>, VaultError> {
         let (Some(code), Some(redirect_uri)) = (&session.code, &session.redirect_uri) else {
             return Ok(None);
         };
@@ -283,8 +228,12 @@ impl<'a> Sessions<'a> {
             Some(sealed) => Some(CodeVerifier::new(sealer.open("pkce_verifier", sealed)?.as_str())),
             None => None,
         };
-        let opening = Opening { cookie_hash: String::new(), redirect_uri: redirect_uri.clone(), verifier };
-        Ok(Some((AuthorizationCode::new(sealer.open("code", code)?.as_str()), opening)))
+        Ok(Some(ExchangeInputs {
+            code: AuthorizationCode::new(sealer.open("code", code)?.as_str()),
+            redirect_uri: redirect_uri.clone(),
+            verifier,
+            captured: session.captured.clone(),
+        }))
     }
 
     async fn by_hash(&self, hash: &str) -> Result<Option<(Session, Authority)>, VaultError> {
@@ -323,59 +272,4 @@ pub enum Completing {
 
 fn hash_of(ticket: &Ticket) -> String {
     sha256_hex(ticket.expose().as_bytes())
-}
-
-fn fields(id: &SessionId, tenant: &TenantId, made: &NewSession) -> Vec<(String, Value)> {
-    Draft::record()
-        .put("id", id)
-        .put("tenant", tenant)
-        .put("provider", &made.slot.provider)
-        .put("end_user", made.slot.end_user.as_str())
-        .put("account", made.slot.account.as_str())
-        .maybe("end_user_label", made.label.as_deref())
-        .scopes("scopes", &made.scopes)
-        .put("redirect_url", &made.redirect_url)
-        .map("variables", &made.variables)
-        .maybe("code_challenge", made.code_challenge.as_deref())
-        .put("integration_rev", made.integration_rev)
-        .put("endpoints", &made.endpoints)
-        .put("state", SessionState::Pending.word())
-        .time("expires_at", made.expires_at)
-        .done()
-}
-
-fn read(key: &Key, hash: &str, record: &Record) -> Result<Session, VaultError> {
-    let fields = Fields::of(key, record)?;
-    let state = match fields.text("state")? {
-        "pending" => SessionState::Pending,
-        "returned" => SessionState::Returned,
-        "exchanging" => SessionState::Exchanging,
-        "completed" => SessionState::Completed(fields.id("connection")?),
-        "denied" => SessionState::Denied,
-        "failed" => SessionState::Failed(fields.text("problem")?.to_owned()),
-        _ => return Err(fields.fault("state", "is no state")),
-    };
-    let made = NewSession {
-        slot: Slot::read(fields)?,
-        label: fields.optional("end_user_label").map(str::to_owned),
-        scopes: fields.scopes("scopes")?,
-        redirect_url: fields.text("redirect_url")?.to_owned(),
-        variables: fields.map("variables")?,
-        code_challenge: fields.optional("code_challenge").map(str::to_owned),
-        integration_rev: fields.parsed("integration_rev", |text| text.parse().ok())?,
-        endpoints: fields.text("endpoints")?.to_owned(),
-        expires_at: fields.time("expires_at")?,
-    };
-    Ok(Session {
-        id: fields.id("id")?,
-        tenant: fields.id("tenant")?,
-        made,
-        state,
-        hash: hash.to_owned(),
-        rev: fields.rev(),
-        completion_hash: fields.optional("completion_hash").map(str::to_owned),
-        redirect_uri: fields.optional("redirect_uri").map(str::to_owned),
-        code: fields.bytes("code").map(<[u8]>::to_vec),
-        pkce_verifier: fields.bytes("pkce_verifier").map(<[u8]>::to_vec),
-    })
 }
