@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod broker;
 pub mod catalog;
 pub mod crypto;
 pub mod domain;

@@ -127,23 +127,21 @@ impl<'a> Connections<'a> {
         self.find(slot).await?.ok_or_else(gone)
     }
 
-    /// Marks a connection as being deleted; from then on no token comes from it and no refresh stores into it. None when it
+    /// Marks a connection as being deleted; from then on no token comes from it and no refresh stores into it. False when it
     /// changed meanwhile.
-    pub async fn begin_delete(&self, connection: &Connection) -> Result<Option<Connection>, VaultError> {
+    pub async fn begin_delete(&self, connection: &Connection) -> Result<bool, VaultError> {
         let key = self.key(&connection.slot);
         let tokens = self.open(connection).await?;
         let mut deleting = connection.clone();
         deleting.status = Status::Deleting;
         deleting.generation += 1;
-        deleting.attempt = None;
         let sealed = self.seal(&deleting, &tokens).await?;
         let batch = Batch::new().when(Guard::Rev(key.clone(), connection.rev)).then(Write::Put {
             key,
             fields: deleting.fields(sealed),
             lives: None,
         });
-        deleting.rev += 1;
-        Ok(self.vault.store.apply(batch).await?.applied().then_some(deleting))
+        Ok(self.vault.store.apply(batch).await?.applied())
     }
 
     /// Forgets a connection that [`Self::begin_delete`] marked. False when a new grant took its place meanwhile.
