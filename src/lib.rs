@@ -13,6 +13,9 @@
     )
 )]
 
+pub mod adapters;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
+pub mod telemetry;
