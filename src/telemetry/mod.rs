@@ -1,1 +1,5 @@
-//! Ground.
+//! The ground's own voice: lines of log and numbers. Neither ever holds a secret; what is recorded is said by types and by
+//! static words, never by text from outside.
+
+pub mod logs;
+pub mod metrics;

@@ -56,11 +56,12 @@ impl Resolve for Checked {
                 }
                 None => true,
             });
-            match refused {
-                Some(kind) if addresses.is_empty() => Err(NotPublic(kind).into()),
-                // Port 0: the connector fills in the URL's.
-                _ => Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs),
+            if let Some(kind) = refused.filter(|_| addresses.is_empty()) {
+                return Err(NotPublic(kind).into());
             }
+            // Port 0: the connector fills in the URL's.
+            let checked: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(checked)
         })
     }
 }
