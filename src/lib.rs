@@ -13,8 +13,10 @@
     )
 )]
 
+pub mod adapters;
 pub mod broker;
 pub mod catalog;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod ports;

@@ -7,7 +7,7 @@ use super::Broker;
 use super::authorize::values;
 use crate::crypto::hash::{same, sha256_hex};
 use crate::domain::{ProviderId, Refusal, SessionFault, Ticket};
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::vault::{Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
 use url::Url;
@@ -38,7 +38,7 @@ impl Broker {
                 refusal.code()
             }
         };
-        telemetry::session("callback", word);
+        metrics::session("callback", word);
         outcome
     }
 

@@ -72,13 +72,10 @@ impl Broker {
             if found.status == Status::Deleting {
                 break found;
             }
-            // None: somebody wrote in between, such as a refresh. Read again.
-            if let Some(deleting) = connections.begin_delete(&found).await? {
-                break deleting;
-            }
+            // Read again in any case: marked by us, or changed by somebody in between, such as a refresh.
+            connections.begin_delete(&found).await?;
         };
-        let tokens =
-            connections.open(&connections.find(&deleting.slot).await?.unwrap_or(deleting.clone())).await?;
+        let tokens = connections.open(&deleting).await?;
         let revocation = self.revoke_connection(by, &deleting, &tokens).await;
         connections.finish_delete(&deleting).await?;
         Ok(revocation)

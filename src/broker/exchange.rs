@@ -5,7 +5,7 @@ use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
 use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::vault::{
     Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState, Tokens,
 };
@@ -47,7 +47,7 @@ impl Broker {
         request: Complete,
     ) -> Result<Connection, Refusal> {
         let outcome = self.complete_checked(by, request).await;
-        telemetry::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
+        metrics::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
         outcome
     }
 

@@ -7,7 +7,7 @@ use super::Broker;
 use super::refresh::{Ask, Landed, Target};
 use crate::catalog::{OldAccess, Provider, RefreshWith};
 use crate::domain::{AccessToken, Account, ConnectionId, ReauthorizationReason, Refusal, Scopes, Timestamp};
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Broker {
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
         let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
-        telemetry::handout(slot.provider.as_str(), state);
+        metrics::handout(&slot.provider, state);
         outcome
     }
 

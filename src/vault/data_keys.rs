@@ -4,6 +4,7 @@ use super::envelope::{DataKey, DoesNotOpen, Place, data_key_of};
 use super::keyring::NotUnwrapped;
 use super::{Vault, VaultError, keys};
 use crate::domain::{DataKeyId, TenantId};
+use crate::telemetry::metrics;
 use crate::ports::{ChanceExt, store::Key, store::Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Sealer<'_> {
             .ok_or(DoesNotOpen)
             .and_then(|key| key.open(&self.place(field), envelope));
         let plain = opened.map_err(|DoesNotOpen| {
-            crate::telemetry::alarm_does_not_open(self.record.name(), field);
+            alarm(self.record.name(), field);
             self.fault(field)
         })?;
         let text = std::str::from_utf8(&plain).map_err(|_| self.fault(field))?;
@@ -131,7 +132,7 @@ impl Vault {
                     return Err(VaultError::MasterKeyMissing { tenant: tenant.to_string(), master });
                 }
                 Err(NotUnwrapped::Damaged) => {
-                    crate::telemetry::alarm_does_not_open(key.name(), "data_key");
+                    alarm(key.name(), "data_key");
                     return Err(VaultError::DoesNotOpen {
                         record: key.name().to_owned(),
                         field: "data_key".to_owned(),
@@ -143,4 +144,10 @@ impl Vault {
         self.data_keys.0.insert(tenant.clone(), Arc::clone(&keys));
         Ok(keys)
     }
+}
+
+/// Somebody changed the store, or a key is wrong: an operator has to look.
+fn alarm(record: &str, field: &str) {
+    tracing::error!(record, field, "a sealed value does not open in its place");
+    metrics::alarm(metrics::Alarm::DoesNotOpen);
 }

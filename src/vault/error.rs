@@ -1,6 +1,7 @@
 //! What can go wrong between plaintext and storage.
 
 use crate::domain::Refusal;
+use crate::telemetry::metrics;
 use crate::ports::store::StoreError;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl From<VaultError> for Refusal {
         match error {
             VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => {
                 tracing::warn!(%error, "the store did not answer");
+                metrics::store_error("vault");
                 Self::StoreUnavailable { retry_after: Duration::from_secs(1) }
             }
             VaultError::TenantGone(_) => Self::Unauthenticated,

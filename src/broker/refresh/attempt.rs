@@ -5,7 +5,7 @@ use super::{Ask, Broker, Landed, Target};
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
 use crate::domain::{ClientSecret, ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::vault::{
     Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens, VaultError,
 };
@@ -85,7 +85,7 @@ impl Broker {
             Verdict::Nothing(nothing) => nothing.class.word(),
         };
         let took = self.ports.clock.monotonic().saturating_sub(claimed.at);
-        telemetry::refresh(claimed.ready.provider.id.as_str(), word, took);
+        metrics::refresh(&claimed.ready.provider.id, word, took);
         match verdict {
             Verdict::Granted(set) => self.keep(claimed, *set).await,
             Verdict::Nothing(nothing) => self.record_failure(claimed, &nothing).await,
@@ -197,7 +197,7 @@ impl Broker {
     }
 
     async fn give_up(&self, claimed: Claimed<'_>, reason: ReauthorizationReason) -> Result<Landed, Refusal> {
-        telemetry::refresh(claimed.ready.provider.id.as_str(), reason.as_str(), Duration::ZERO);
+        metrics::refresh(&claimed.ready.provider.id, reason.as_str(), Duration::ZERO);
         let connection = Some(claimed.read.id.clone());
         let failure = Failure {
             status: Status::ReauthorizationRequired(reason),

@@ -10,7 +10,7 @@ mod verdict;
 use super::Broker;
 use crate::domain::{AttemptId, Refusal, TenantId};
 use crate::ports::ChanceExt;
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -89,7 +89,7 @@ impl Broker {
             table.under_way.insert(key.clone(), (number, flight.clone()));
             flight
         });
-        let _waiting = telemetry::waiting_for_refresh();
+        let _waiting = metrics::waiting_for_refresh();
         flight.await
     }
 
