@@ -66,11 +66,12 @@ for _ = 1, number() do
   local key = KEYS[n]
   if kind == 'put' or kind == 'set' then
     local lives, count = word(), number()
-    revs[n] = revs[n] + 1
-    ARGV[place + count] = string.format('%.0f', revs[n])
-    if kind == 'put' then
+    -- Not without need: after a first write, if only of this kind, Redis checks its memory limit no more.
+    if kind == 'put' and revs[n] > 0 then
       redis.call('DEL', key)
     end
+    revs[n] = revs[n] + 1
+    ARGV[place + count] = string.format('%.0f', revs[n])
     call_with('HSET', key, count)
     if lives ~= '' then
       redis.call('PEXPIRE', key, lives)

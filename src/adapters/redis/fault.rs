@@ -20,6 +20,9 @@ const STATES: &[&str] = &[
 /// Refusals whose text is the server's own, without anything that we sent.
 const PLAIN: &[&str] = &["NOPERM", "WRONGTYPE", "CROSSSLOT"];
 
+/// How Redis 7.0 says NOPERM inside a script.
+const NOPERM_IN_SCRIPT: &str = "The user executing the script can't run this command";
+
 /// A connection could not be opened: nothing happened.
 pub(super) fn of_opening(error: &RedisError) -> StoreError {
     StoreError::Unavailable(format!("no connection to Redis: {}", text(error)))
@@ -66,10 +69,10 @@ fn text(error: &RedisError) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
+    let detail = error.detail().unwrap_or_default();
     match (error.kind(), error.code()) {
-        (_, Some(code)) if STATES.contains(&code) || PLAIN.contains(&code) => {
-            format!("{code} {}", error.detail().unwrap_or_default())
-        }
+        (_, Some(code)) if STATES.contains(&code) || PLAIN.contains(&code) => format!("{code} {detail}"),
+        (_, Some(_)) if detail.starts_with(NOPERM_IN_SCRIPT) => format!("NOPERM {detail}"),
         (_, Some(code)) => format!("Redis answered {code}"),
         (ErrorKind::Io, None) => error.to_string(),
         (ErrorKind::AuthenticationFailed, None) => "the user name or password was refused".to_owned(),
