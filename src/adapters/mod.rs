@@ -1,3 +1,6 @@
-//! The wing: the ports filled in with real things. Named only by the composition root.
+//! The wing: the ports filled in with real things. Only `app` names them.
 
+pub mod embedded;
 pub mod http;
+pub mod redis;
+pub mod system;
