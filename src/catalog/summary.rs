@@ -1,6 +1,7 @@
 //! What `GET /providers` tells about a provider: what a tenant must know to enable it, and nothing of how it is spoken to.
 
-use super::provider::{Pkce, Provider, Rotation};
+use super::parts::{Pkce, Rotation};
+use super::provider::Provider;
 use super::variables::{AskedAt, Pattern};
 use serde::Serialize;
 
