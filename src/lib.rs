@@ -20,6 +20,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
+pub mod sandbox;
 pub mod telemetry;
 pub mod vault;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! All integration tests, one binary: they link once.
+//! Grantkeep from outside, all cases in one program: linked once, run in parallel.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,4 +10,5 @@
     reason = "a test that fails may panic"
 )]
 
+mod sandbox;
 mod store_contract;
