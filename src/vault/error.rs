@@ -1,8 +1,8 @@
 //! What can go wrong between plaintext and storage.
 
 use crate::domain::Refusal;
-use crate::telemetry::metrics;
 use crate::ports::store::StoreError;
+use crate::telemetry::metrics;
 use std::time::Duration;
 
 /// What can go wrong between plaintext and storage. Names records and fields, never values.
