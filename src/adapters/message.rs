@@ -50,7 +50,9 @@ fn body(text: &str) -> Body {
         let lines = text.lines().collect::<Vec<_>>().join("\r\n") + "\r\n";
         Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit)
     } else {
-        Body::new(text.to_owned())
+        // Named, since the library takes control characters for plain ones.
+        let encoded = Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable);
+        encoded.unwrap_or_else(|_| Body::new(text.to_owned()))
     }
 }
 
