@@ -2,5 +2,7 @@
 
 pub mod embedded;
 pub mod http;
+pub mod outbox;
 pub mod redis;
+pub mod smtp;
 pub mod system;
