@@ -36,14 +36,16 @@ find_command() {
 
 # wrapper NAME COMMAND [VARIABLE=VALUE]...: FOLDER/bin/NAME runs COMMAND under that environment and as the same process.
 wrapper() {
-    local file=$bin/$1 command=$2
+    local file=$bin/$1 command=$2 exec=exec
+    # Redis asks by what name it was called; Python looks for its library beside the name it was called by.
+    [[ $1 != redis-server ]] || exec='exec -a redis-server'
     shift 2
     rm -f "$file"
     {
         printf '#!/usr/bin/env bash\n'
         case $command in "$debian"/*) set -- "$@" "LD_LIBRARY_PATH=$(unpacked_libraries)" ;; esac
         (($# == 0)) || printf 'export %s\n' "${@@Q}"
-        printf 'exec -a %q %q "$@"\n' "${file##*/}" "$command"
+        printf '%s %q "$@"\n' "$exec" "$command"
     } >"$file"
     chmod +x "$file"
 }
@@ -135,7 +137,9 @@ pip_install() {
         die "pip could not install $(paste -sd ' ' "$2")"
 }
 
-pip_wheel() { find /usr/share/python-wheels "$debian/usr/share/python-wheels" -name 'pip-*.whl' 2>/dev/null | grep -m 1 .; }
+pip_wheel() {
+    compgen -G '/usr/share/python-wheels/pip-*.whl' || compgen -G "$debian/usr/share/python-wheels/pip-*.whl"
+}
 
 # Node.js 22 or newer, for which oidc-provider is written. Debian's own npm is never asked for: beside another Node.js
 # it breaks apt.
@@ -165,7 +169,7 @@ oidc_provider() {
     say "installing oidc-provider from npm"
     rm -rf "$to" && mkdir -p "$to"
     cp "$from/package.json" "$from/package-lock.json" "$to/"
-    npm --prefix "$to" ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || {
+    npm --prefix "$to" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2 || {
         rm -f "$to/package-lock.json"
         die "npm ci failed for oidc-provider"
     }
