@@ -77,7 +77,7 @@ fn the_table_points_down() {
             match (*room, floor(room), floor(named)) {
                 ("main" | "lib", ..) => {}
                 (_, Some(from), Some(to)) => {
-                    assert!(from < to, "{room} names {named}, which is not below it")
+                    assert!(from < to, "{room} names {named}, which is not below it");
                 }
                 (_, None, Some(_)) => {
                     assert_eq!(*room, table::WING);

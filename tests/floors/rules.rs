@@ -82,7 +82,7 @@ impl House<'_> {
     }
 
     fn names_a_room(&self, one: &Said) -> Option<String> {
-        let (room, rest) = self.from_the_root(one)?;
+        let (room, rest) = self.below_the_root(one)?;
         let Some(room) = room.filter(|name| name.as_str() != "*" && name.as_str() != "self") else {
             return Some("names the whole crate; name the room".into());
         };
@@ -96,7 +96,7 @@ impl House<'_> {
     }
 
     /// For a path that starts at the crate's root or climbs to it: its first segment there, and how the path goes on.
-    fn from_the_root<'p>(&self, one: &'p Said) -> Option<(Option<&'p String>, String)> {
+    fn below_the_root<'p>(&self, one: &'p Said) -> Option<(Option<&'p String>, String)> {
         let climbs = one.path.iter().take_while(|part| *part == "super").count();
         let at = match one.path.first()?.as_str() {
             // `pub(crate)` says nothing of a room.

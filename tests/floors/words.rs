@@ -135,7 +135,7 @@ impl Reader {
             match tokens.peek() {
                 Some(TokenTree::Ident(next)) => path.push(next.to_string()),
                 Some(TokenTree::Punct(star)) if star.as_char() == '*' && place.import => {
-                    path.push("*".into())
+                    path.push("*".into());
                 }
                 Some(TokenTree::Group(group)) if place.import => {
                     let stream = Group::stream(group);

@@ -74,7 +74,7 @@ impl Mail {
     /// The first link in it.
     pub fn link(&self) -> url::Url {
         let mut words = self.text.split_whitespace();
-        words.find_map(|word| url::Url::parse(word).ok().filter(|url| url.has_host())).expect("it has a link")
+        words.find_map(|word| url::Url::parse(word).ok().filter(url::Url::has_host)).expect("it has a link")
     }
 }
 
