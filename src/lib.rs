@@ -13,8 +13,14 @@
     )
 )]
 
+pub mod adapters;
+pub mod broker;
 pub mod catalog;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
+pub mod sandbox;
+pub mod telemetry;
+pub mod vault;
 pub mod wire;

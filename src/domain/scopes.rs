@@ -29,6 +29,7 @@ impl Scopes {
     }
 
     /// What stands here but not in `granted`.
+    #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
         self.iter().filter(|s| !granted.0.iter().any(|g| g == s)).map(str::to_owned).collect()
     }

@@ -26,12 +26,13 @@ impl Tasks {
         Self { runtime, tracker: TaskTracker::new() }
     }
 
-    /// Runs `work` to its end, whether or not the caller stays to hear the outcome.
-    pub async fn finish<T: Send + 'static>(
+    /// Starts `work` at once and runs it to its end, whether or not the caller stays to hear the outcome.
+    pub fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Abandoned> {
-        self.tracker.spawn_on(work, &self.runtime).await.map_err(|_| Abandoned)
+    ) -> impl Future<Output = Result<T, Abandoned>> + Send + 'static {
+        let running = self.tracker.spawn_on(work, &self.runtime);
+        async move { running.await.map_err(|_| Abandoned) }
     }
 
     /// Starts `work` and does not wait for it.

@@ -1,0 +1,9 @@
+//! The wing: the ports filled in with real things. Only `app` names them.
+
+pub mod embedded;
+pub mod http;
+mod message;
+pub mod outbox;
+pub mod redis;
+pub mod smtp;
+pub mod system;

@@ -1,0 +1,124 @@
+//! The return from a provider: who comes back, from where, and for whom. Nothing is exchanged here.
+//!
+//! RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 4.4 and 4.7, and the draft "Updates to OAuth 2.0 Security Best Current
+//! Practice" (cross-user session fixation): the state is taken once, and only then are path, cookie and issuer compared.
+
+use super::Broker;
+use super::authorize::values;
+use crate::crypto::hash::{same, sha256_hex};
+use crate::domain::{ProviderId, Refusal, SessionFault, Ticket};
+use crate::telemetry::metrics;
+use crate::vault::{Opening, Session, SessionState};
+use crate::wire::{self, Callback, Returned};
+use url::Url;
+
+/// A browser that came to the callback.
+pub struct Arrival<'a> {
+    /// The tenant in the path.
+    pub tenant: &'a str,
+    /// The provider in the path.
+    pub provider: &'a str,
+    /// The decoded query, in order.
+    pub query: &'a [(String, String)],
+    /// The browser's cookie of a name.
+    pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
+}
+
+const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
+
+impl Broker {
+    /// Where to send the browser next. A refusal is for a page: without a usable session there is nowhere to redirect to.
+    pub async fn callback(&self, arrival: Arrival<'_>) -> Result<Url, Refusal> {
+        let outcome = self.judge(&arrival).await;
+        let word = match &outcome {
+            Ok(_) => "returned",
+            Err(refusal) => {
+                // The values stay out of the log: they are what an attacker would want to find there.
+                tracing::warn!(code = refusal.code(), ?refusal, "a callback was refused");
+                refusal.code()
+            }
+        };
+        metrics::session("callback", word);
+        outcome
+    }
+
+    async fn judge(&self, arrival: &Arrival<'_>) -> Result<Url, Refusal> {
+        let id = ProviderId::parse(arrival.provider).ok_or(REFUSED(SessionFault::Path))?;
+        let provider = self.provider(&id).map_err(|_| REFUSED(SessionFault::Path))?;
+        let callback = wire::read_callback(&provider, arrival.query).map_err(|fault| {
+            tracing::warn!(provider = %provider.id, %fault, "a callback could not be read");
+            REFUSED(SessionFault::State)
+        })?;
+        let taken = self.vault.sessions().take_state(&callback.state).await?;
+        let (opening, session, authority) = taken.ok_or(REFUSED(SessionFault::State))?;
+        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != id {
+            return Err(REFUSED(SessionFault::Path));
+        }
+        self.check_cookie(arrival, &session, &opening)?;
+        if session.state != SessionState::Pending {
+            return Err(Refusal::SessionExpired);
+        }
+        let (provider, integration) = match self.still_good(&session, &authority).await {
+            Ok(both) => both,
+            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(&session, &refusal).await,
+            Err(other) => return Err(other),
+        };
+        let values = values(&integration, &session);
+        if let Err(fault) = wire::check_issuer(&provider, &values, callback.iss.as_deref()) {
+            tracing::warn!(provider = %provider.id, %fault, "a callback names the wrong issuer");
+            return Err(REFUSED(SessionFault::Issuer));
+        }
+        let secrets = self.vault.integrations(&authority).secrets(&integration).await?;
+        if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
+            return Err(REFUSED(SessionFault::Issuer));
+        }
+        self.go_on(&session, &opening, &callback).await
+    }
+
+    fn check_cookie(
+        &self,
+        arrival: &Arrival<'_>,
+        session: &Session,
+        opening: &Opening,
+    ) -> Result<(), Refusal> {
+        let value = (arrival.cookie)(&self.cookie_name(session)).ok_or(REFUSED(SessionFault::Cookie))?;
+        let known = same(sha256_hex(value.as_bytes()).as_bytes(), opening.cookie_hash.as_bytes());
+        if known { Ok(()) } else { Err(REFUSED(SessionFault::Cookie)) }
+    }
+
+    async fn go_on(&self, session: &Session, opening: &Opening, callback: &Callback) -> Result<Url, Refusal> {
+        match &callback.returned {
+            Returned::Code(code) => {
+                let sessions = self.vault.sessions();
+                let kept = sessions.returned(session, opening, (code, &callback.captured)).await?;
+                let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
+                back(session, &[("status", "authorized"), ("completion", completion.expose())])
+            }
+            denial if denial.is_denial() => {
+                self.end(session, &SessionState::Denied).await?;
+                back(session, &[("status", "denied")])
+            }
+            Returned::Error(error) => {
+                tracing::warn!(provider = %session.made.slot.provider, error, "the provider refused an authorization");
+                self.fail(session, &Refusal::ProviderRefused { error: error.clone() }).await
+            }
+        }
+    }
+
+    async fn fail(&self, session: &Session, refusal: &Refusal) -> Result<Url, Refusal> {
+        self.end(session, &SessionState::Failed(refusal.code().to_owned())).await?;
+        back(session, &[("status", "failed"), ("code", refusal.code())])
+    }
+
+    async fn end(&self, session: &Session, state: &SessionState) -> Result<(), Refusal> {
+        let ended = self.vault.sessions().end(session, state).await?;
+        if ended { Ok(()) } else { Err(Refusal::SessionExpired) }
+    }
+}
+
+/// The tenant's redirect URL, which was compared when the session was made, with our parameters behind its own.
+fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
+    let mut url = Url::parse(&session.made.redirect_url).map_err(|_| Refusal::Internal)?;
+    url.query_pairs_mut().extend_pairs(params);
+    Ok(url)
+}

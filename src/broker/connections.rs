@@ -1,0 +1,152 @@
+//! Connections as a tenant sees them: listed, read, and ended here and at the provider.
+
+use super::Broker;
+use crate::catalog::{Provider, Values};
+use crate::domain::{AccessToken, ConnectionId, RefreshToken, Refusal};
+use crate::ports::UpstreamError;
+use crate::vault::{Authority, Connection, ConnectionFilter, Status, Tokens};
+use crate::wire::{self, ClientCredentials};
+use std::sync::Arc;
+
+/// What became of a grant at the provider when its connection was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Revocation {
+    /// The provider says that it is ended.
+    Revoked,
+    /// The provider has no such thing.
+    Unsupported,
+    /// The answer was lost.
+    Unknown,
+    /// The provider could not be asked, or said no.
+    Failed,
+}
+
+impl Revocation {
+    /// The word in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Unsupported => "unsupported",
+            Self::Unknown => "unknown",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Broker {
+    /// Connections that pass a filter, after that position, `limit` looked at; and where to go on.
+    pub async fn list_connections(
+        &self,
+        by: &Authority,
+        filter: &ConnectionFilter,
+        status: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Connection>, Option<String>), Refusal> {
+        let (mut found, next) = self.vault.connections(by).list(filter, after, limit).await?;
+        found.retain(|connection| status.is_none_or(|status| connection.status.word() == status));
+        Ok((found, next))
+    }
+
+    /// The connection of a public id.
+    pub async fn connection(&self, by: &Authority, id: &ConnectionId) -> Result<Connection, Refusal> {
+        self.vault.connections(by).find_by_id(id).await?.ok_or(Refusal::ConnectionNotFound)
+    }
+
+    /// Ends a connection: marked first, so that no token comes from it any more, then revoked upstream, then forgotten.
+    /// Goes on to its end even if the caller goes away; one that was cut short is finished by asking again.
+    pub async fn delete_connection(
+        self: &Arc<Self>,
+        by: &Authority,
+        id: &ConnectionId,
+    ) -> Result<Revocation, Refusal> {
+        let (broker, by, id) = (Arc::clone(self), by.clone(), id.clone());
+        let work = self.ports.tasks.finish(async move { broker.delete(&by, &id).await });
+        work.await.map_err(|_| Refusal::Internal)?
+    }
+
+    async fn delete(&self, by: &Authority, id: &ConnectionId) -> Result<Revocation, Refusal> {
+        let connections = self.vault.connections(by);
+        let deleting = loop {
+            let found = self.connection(by, id).await?;
+            if found.status == Status::Deleting {
+                break found;
+            }
+            // Read again in any case: marked by us, or changed by somebody in between, such as a refresh.
+            connections.begin_delete(&found).await?;
+        };
+        let tokens = connections.open(&deleting).await?;
+        let revocation = self.revoke_connection(by, &deleting, &tokens).await;
+        connections.finish_delete(&deleting).await?;
+        Ok(revocation)
+    }
+
+    async fn revoke_connection(
+        &self,
+        by: &Authority,
+        connection: &Connection,
+        tokens: &Tokens,
+    ) -> Revocation {
+        let Ok(provider) = self.provider(&connection.slot.provider) else { return Revocation::Failed };
+        let Ok(integration) = self.integration(by, &provider.id).await else { return Revocation::Failed };
+        let Ok(secrets) = self.vault.integrations(by).secrets(&integration).await else {
+            return Revocation::Failed;
+        };
+        let client = ClientCredentials {
+            client_id: &connection.client_id,
+            client_secret: secrets.client_secret.as_ref(),
+        };
+        let mut values = connection.variables.clone();
+        values.extend(connection.metadata.clone());
+        self.revoke(&provider, tokens, &client, &values).await
+    }
+
+    /// Ends every token of a grant upstream; what is said is the worst that happened.
+    pub(super) async fn revoke(
+        &self,
+        provider: &Provider,
+        tokens: &Tokens,
+        client: &ClientCredentials<'_>,
+        values: &Values,
+    ) -> Revocation {
+        let main = (&tokens.access, tokens.refresh.as_ref());
+        let further = tokens.more.values().map(|token| (&token.access, token.refresh.as_ref()));
+        let mut worst = Revocation::Revoked;
+        for (access, refresh) in std::iter::once(main).chain(further) {
+            worst = worst.max(self.revoke_one(provider, access, refresh, client, values).await);
+        }
+        worst
+    }
+
+    async fn revoke_one(
+        &self,
+        provider: &Provider,
+        access: &AccessToken,
+        refresh: Option<&RefreshToken>,
+        client: &ClientCredentials<'_>,
+        values: &Values,
+    ) -> Revocation {
+        let mut request = match wire::revoke_request(provider, access, refresh, client, values) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Revocation::Unsupported,
+            Err(error) => {
+                tracing::warn!(provider = %provider.id, %error, "a revocation could not be built");
+                return Revocation::Failed;
+            }
+        };
+        request.timeout = Some(self.settings.upstream_timeout);
+        match self.ports.upstream.send(request).await {
+            Ok(response) => match wire::revocation_outcome(provider, &response) {
+                wire::Revocation::Revoked => Revocation::Revoked,
+                wire::Revocation::Failed => Revocation::Failed,
+            },
+            Err(error) => {
+                tracing::warn!(provider = %provider.id, %error, "a revocation was not answered");
+                match error {
+                    UpstreamError::NotSent(_) => Revocation::Failed,
+                    UpstreamError::Lost(_) => Revocation::Unknown,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Completion: the tenant's backend says whose browser came back, and only then is the code exchanged.
+
+use super::authorize::values;
+use super::{Broker, profile};
+use crate::catalog::{Provider, Values};
+use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
+use crate::ports::UpstreamError;
+use crate::telemetry::metrics;
+use crate::vault::{
+    Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState, Tokens,
+};
+use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a tenant's backend says to complete a session.
+#[derive(Clone, Debug)]
+pub struct Complete {
+    /// What came back in the browser.
+    pub completion: Ticket,
+    /// The end user of the backend's own login session.
+    pub end_user: EndUserId,
+    /// The verifier of the challenge given at the beginning, where one was.
+    pub code_verifier: Option<CodeVerifier>,
+}
+
+/// A session whose finisher has been checked, ready to be exchanged.
+struct Checked {
+    by: Authority,
+    session: Session,
+    provider: Arc<Provider>,
+    integration: Integration,
+}
+
+/// An exchange that brought nothing.
+struct Failed {
+    refusal: Refusal,
+    /// The code was not spent: the same completion may be tried again.
+    again: bool,
+}
+
+impl Broker {
+    /// Completes a session. Once the code is sent, it goes on to its end even if the caller goes away.
+    pub async fn complete(
+        self: &Arc<Self>,
+        by: &Authority,
+        request: Complete,
+    ) -> Result<Connection, Refusal> {
+        let outcome = self.complete_checked(by, request).await;
+        metrics::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
+        outcome
+    }
+
+    async fn complete_checked(
+        self: &Arc<Self>,
+        by: &Authority,
+        request: Complete,
+    ) -> Result<Connection, Refusal> {
+        let session = match self.vault.sessions().by_completion(&request.completion, by).await? {
+            Completing::Unknown => return Err(Refusal::NotFound { what: "such a completion".to_owned() }),
+            Completing::Ended => return Err(Refusal::SessionExpired),
+            Completing::Session(session) => *session,
+        };
+        match session.state {
+            SessionState::Returned => {}
+            SessionState::Exchanging => {
+                return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
+            }
+            _ => return Err(Refusal::SessionExpired),
+        }
+        if let Err(refusal) = check_finisher(&session, &request) {
+            self.vault.sessions().end(&session, &SessionState::Failed(refusal.code().to_owned())).await?;
+            return Err(refusal);
+        }
+        let (provider, integration) = self.still_good(&session, by).await?;
+        let claimed = self.vault.sessions().begin_exchange(&session).await?;
+        let session = claimed
+            .ok_or_else(|| Refusal::Conflict { detail: "This session is being completed.".to_owned() })?;
+        let checked = Checked { by: by.clone(), session, provider, integration };
+        let broker = Arc::clone(self);
+        let work = self.ports.tasks.finish(async move { broker.exchange(checked).await });
+        work.await.map_err(|_| Refusal::Internal)?
+    }
+
+    async fn exchange(&self, checked: Checked) -> Result<Connection, Refusal> {
+        let sessions = self.vault.sessions();
+        let grant = match self.ask(&checked).await {
+            Ok(grant) => grant,
+            Err(Failed { refusal, again: true }) => {
+                sessions.return_again(&checked.session).await?;
+                return Err(refusal);
+            }
+            Err(Failed { refusal, again: false }) => {
+                let state = SessionState::Failed(refusal.code().to_owned());
+                sessions.end(&checked.session, &state).await?;
+                return Err(refusal);
+            }
+        };
+        let slot = &checked.session.made.slot;
+        if let Err(refusal) = self.same_identity(&checked, &grant).await {
+            let state = SessionState::Failed(refusal.code().to_owned());
+            sessions.end(&checked.session, &state).await?;
+            return Err(refusal);
+        }
+        let connection = self.vault.connections(&checked.by).connect(slot, &grant).await?;
+        sessions.end(&checked.session, &SessionState::Completed(connection.id.clone())).await?;
+        Ok(connection)
+    }
+
+    /// Exchanges the code and asks who was connected.
+    async fn ask(&self, checked: &Checked) -> Result<NewGrant, Failed> {
+        let stop = |refusal| Failed { refusal, again: false };
+        let inputs = self.vault.sessions().exchange_inputs(&checked.session).await;
+        let inputs = inputs.map_err(|e| stop(e.into()))?.ok_or_else(|| stop(Refusal::Internal))?;
+        let secrets = self.vault.integrations(&checked.by).secrets(&checked.integration).await;
+        let secret = secrets.map_err(|e| Failed { refusal: e.into(), again: true })?.client_secret;
+        let client =
+            ClientCredentials { client_id: &checked.integration.client_id, client_secret: secret.as_ref() };
+        let mut values = values(&checked.integration, &checked.session);
+        values.extend(inputs.captured.clone());
+        let grant = Grant::Code {
+            code: &inputs.code,
+            redirect_uri: &inputs.redirect_uri,
+            code_verifier: inputs.verifier.as_ref(),
+        };
+        // Before the request: a token never seems to live longer than it does.
+        let asked_at = self.ports.clock.now();
+        let set = self.send_code(&checked.provider, grant, &client, &values).await?;
+        let mut grant = new_grant(checked, *set, asked_at);
+        grant.metadata.extend(inputs.captured);
+        values.extend(grant.metadata.clone());
+        profile::learn(&*self.ports.upstream, &checked.provider, &mut grant, values).await;
+        Ok(grant)
+    }
+
+    async fn send_code(
+        &self,
+        provider: &Provider,
+        grant: Grant<'_>,
+        client: &ClientCredentials<'_>,
+        values: &Values,
+    ) -> Result<Box<TokenSet>, Failed> {
+        let failed = |refusal, again| Failed { refusal, again };
+        let unavailable = |wait: Option<Duration>| Refusal::ProviderUnavailable {
+            retry_after: wait.unwrap_or(Duration::from_secs(5)),
+        };
+        let mut request = wire::token_request(provider, grant, client, values)
+            .map_err(|error| failed(Refusal::IntegrationMisconfigured { error: error.to_string() }, false))?;
+        request.timeout = Some(self.settings.upstream_timeout);
+        let response = match self.ports.upstream.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::warn!(provider = %provider.id, %error, "a code could not be exchanged");
+                return Err(failed(unavailable(None), matches!(error, UpstreamError::NotSent(_))));
+            }
+        };
+        match wire::read_token_answer(provider, AnswerKind::Code, &response, self.ports.clock.now()) {
+            TokenAnswer::Granted(set) => Ok(set),
+            TokenAnswer::Busy { retry_after, status } => {
+                tracing::warn!(provider = %provider.id, status, "the provider put an exchange off");
+                Err(failed(unavailable(retry_after), true))
+            }
+            TokenAnswer::Unreadable { reason, status } => {
+                tracing::warn!(provider = %provider.id, status, reason, "an exchange was answered with nonsense");
+                Err(failed(Refusal::ProviderRefused { error: "unreadable_answer".to_owned() }, false))
+            }
+            TokenAnswer::Refused { class, error, status } => {
+                tracing::warn!(provider = %provider.id, status, error, "the provider refused an exchange");
+                let refusal = match class {
+                    RefusalClass::ClientFault => Refusal::IntegrationMisconfigured { error },
+                    _ => Refusal::ProviderRefused { error },
+                };
+                Err(failed(refusal, false))
+            }
+        }
+    }
+
+    /// A slot stays with the account that it was first connected to.
+    async fn same_identity(&self, checked: &Checked, grant: &NewGrant) -> Result<(), Refusal> {
+        let before = self.vault.connections(&checked.by).find(&checked.session.made.slot).await?;
+        let pinned = before.and_then(|before| before.identity.id);
+        match (pinned, &grant.identity.id) {
+            (Some(pinned), Some(id)) if pinned != *id => Err(Refusal::Conflict {
+                detail: "Another account of the provider is connected here. Delete that connection first, \
+                         or name a different `account`."
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The countermeasure: the person who ends the flow is the one who began it, said by the backend and by nobody's URL.
+fn check_finisher(session: &Session, request: &Complete) -> Result<(), Refusal> {
+    let same_person = session.made.slot.end_user == request.end_user;
+    let same_backend = match (&session.made.code_challenge, &request.code_verifier) {
+        (Some(challenge), Some(verifier)) => pkce::matches(verifier, challenge),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    if same_person && same_backend { Ok(()) } else { Err(Refusal::EndUserMismatch) }
+}
+
+fn new_grant(checked: &Checked, set: TokenSet, asked_at: Timestamp) -> NewGrant {
+    let made = &checked.session.made;
+    let lifetime = set.expires_in.or(checked.provider.refresh.assumed_lifetime);
+    let more = set.more.into_iter().map(|(name, token)| {
+        let expires_at = token.expires_in.map(|span| asked_at.plus(span));
+        (name, MoreToken { access: token.access_token, refresh: token.refresh_token, expires_at })
+    });
+    let mut variables = checked.integration.variables.clone();
+    variables.extend(made.variables.clone());
+    NewGrant {
+        tokens: Tokens {
+            access: set.access_token,
+            refresh: set.refresh_token,
+            previous: None,
+            more: more.collect(),
+        },
+        token_type: set.token_type,
+        issued_at: asked_at,
+        expires_at: lifetime.map(|span| asked_at.plus(span)),
+        refresh_expires_at: set.refresh_expires_in.map(|span| asked_at.plus(span)),
+        // RFC 6749 section 5.1: no scope in the answer means what was asked.
+        scopes: set.scopes.unwrap_or_else(|| made.scopes.clone()),
+        requested_scopes: made.scopes.clone(),
+        client_id: checked.integration.client_id.clone(),
+        variables,
+        metadata: set.metadata,
+        identity: crate::vault::Identity::default(),
+    }
+}

@@ -1,0 +1,282 @@
+//! The question asked millions of times: a working access token, please.
+//!
+//! A token that is fresh enough is answered from one read, without a lock and without a write. Otherwise a refresh is joined or
+//! begun, and a token that still lives is handed out where that fails.
+
+use super::Broker;
+use super::refresh::{Ask, Landed, Target};
+use crate::catalog::{OldAccess, Provider, RefreshWith};
+use crate::domain::{AccessToken, Account, ConnectionId, ReauthorizationReason, Refusal, Scopes, Timestamp};
+use crate::telemetry::metrics;
+use crate::vault::{Authority, Connection, Slot, Status};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a caller wants of a token.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// It should live at least this long.
+    pub min_ttl: Option<Duration>,
+    /// It should come from a refresh that begins after this request came.
+    pub force_refresh: bool,
+    /// A further token of the grant, by name.
+    pub token: Option<String>,
+}
+
+/// A token and what there is to know about it.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are those of section 2.9 of the design")]
+pub struct Handout {
+    pub access_token: AccessToken,
+    pub token_type: String,
+    pub expires_at: Option<Timestamp>,
+    /// Whole seconds.
+    pub expires_in: Option<u64>,
+    pub scopes: Scopes,
+    pub missing_scopes: Scopes,
+    pub connection: ConnectionId,
+    pub generation: u64,
+    pub account: Account,
+    pub metadata: BTreeMap<String, String>,
+    pub refresh: RefreshState,
+}
+
+/// How the token came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshState {
+    /// `fresh`, `refreshed`, `failing`, `unverified` or `none`.
+    pub state: &'static str,
+    /// Where it is failing: not before this time again.
+    pub retry_at: Option<Timestamp>,
+    /// Where it is failing: the provider's own code, or our word for what happened.
+    pub error: Option<String>,
+}
+
+impl RefreshState {
+    fn plain(state: &'static str) -> Self {
+        Self { state, retry_at: None, error: None }
+    }
+}
+
+impl Broker {
+    /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
+    #[expect(clippy::option_option, reason = "not read, and read and absent, are two things")]
+    pub async fn access_token(
+        self: &Arc<Self>,
+        by: &Authority,
+        slot: &Slot,
+        wish: Wish,
+        read: Option<Option<Connection>>,
+    ) -> Result<Handout, Refusal> {
+        let outcome = self.token_for(by, slot, wish, read).await;
+        let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
+        metrics::handout(&slot.provider, state);
+        outcome
+    }
+
+    #[expect(clippy::option_option, reason = "not read, and read and absent, are two things")]
+    async fn token_for(
+        self: &Arc<Self>,
+        by: &Authority,
+        slot: &Slot,
+        wish: Wish,
+        read: Option<Option<Connection>>,
+    ) -> Result<Handout, Refusal> {
+        let provider = self.provider(&slot.provider)?;
+        let connection = match read {
+            Some(read) => read,
+            None => self.vault.connections(by).find(slot).await?,
+        };
+        let connection = connection.ok_or(Refusal::ConnectionNotFound)?;
+        check_status(&connection)?;
+        let target = wish.token.map_or(Target::Main, Target::More);
+        let held = self.held(by, &connection, &target).await?;
+        let now = self.ports.clock.now();
+        let needed = held.needed(&provider, wish.min_ttl);
+        let fresh = held.lives_for(needed, now);
+        if fresh && !wish.force_refresh {
+            let state = resting_state(&connection, &provider, &held);
+            return self.hand_out(by, &connection, &target, state).await;
+        }
+        if !held.renewable {
+            return self.unrenewable(by, &connection, &target, held.lives_for(Duration::ZERO, now)).await;
+        }
+        let ask = Ask {
+            by: by.clone(),
+            slot: slot.clone(),
+            target: target.clone(),
+            needed: (!wish.force_refresh).then_some(needed),
+            seen_generation: connection.generation,
+            seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
+        };
+        let landed = self.join_refresh(ask).await;
+        self.after_refresh(by, connection, &target, landed).await
+    }
+
+    /// Answers with what a refresh brought, or with what still lives.
+    async fn after_refresh(
+        &self,
+        by: &Authority,
+        before: Connection,
+        target: &Target,
+        landed: Landed,
+    ) -> Result<Handout, Refusal> {
+        let (connection, refusal) = match landed {
+            Landed::Fresh(connection) => {
+                return self.hand_out(by, &connection, target, RefreshState::plain("refreshed")).await;
+            }
+            Landed::Kept(connection, refusal) => {
+                (connection.map_or(before, |connection| *connection), refusal)
+            }
+        };
+        let final_word =
+            matches!(refusal, Refusal::ReauthorizationRequired { .. } | Refusal::ConnectionNotFound);
+        let lives = match self.held(by, &connection, target).await {
+            Ok(held) => held.lives_for(Duration::ZERO, self.ports.clock.now()),
+            Err(_) => false,
+        };
+        if final_word || !lives {
+            return Err(refusal);
+        }
+        let provider = self.provider(&connection.slot.provider)?;
+        let word = if maybe_killed(&connection, &provider) { "unverified" } else { "failing" };
+        let state = RefreshState {
+            state: word,
+            retry_at: connection.trouble.retry_at,
+            error: Some(connection.trouble.last_error.clone().unwrap_or_else(|| refusal.code().to_owned())),
+        };
+        self.hand_out(by, &connection, target, state).await
+    }
+
+    async fn unrenewable(
+        &self,
+        by: &Authority,
+        connection: &Connection,
+        target: &Target,
+        lives: bool,
+    ) -> Result<Handout, Refusal> {
+        if lives {
+            return self.hand_out(by, connection, target, RefreshState::plain("none")).await;
+        }
+        Err(Refusal::ReauthorizationRequired {
+            reason: ReauthorizationReason::RefreshTokenExpired,
+            connection: Some(connection.id.clone()),
+        })
+    }
+
+    async fn hand_out(
+        &self,
+        by: &Authority,
+        connection: &Connection,
+        target: &Target,
+        refresh: RefreshState,
+    ) -> Result<Handout, Refusal> {
+        let connections = self.vault.connections(by);
+        let (access_token, expires_at) = match target {
+            Target::Main => (connections.access_token(connection).await?, connection.expires_at),
+            Target::More(name) => {
+                let mut tokens = connections.open(connection).await?;
+                let token = tokens.more.remove(name).ok_or_else(|| no_such_token(name))?;
+                (token.access, token.expires_at)
+            }
+        };
+        let now = self.ports.clock.now();
+        Ok(Handout {
+            access_token,
+            token_type: connection.token_type.clone(),
+            expires_at,
+            expires_in: expires_at.map(|end| end.since(now).as_secs()),
+            scopes: connection.scopes.clone(),
+            missing_scopes: connection.requested_scopes.missing_from(&connection.scopes),
+            connection: connection.id.clone(),
+            generation: connection.generation,
+            account: connection.slot.account.clone(),
+            metadata: connection.metadata.clone(),
+            refresh,
+        })
+    }
+
+    /// What is known of one token of a grant, without opening the main one.
+    pub(super) async fn held(
+        &self,
+        by: &Authority,
+        connection: &Connection,
+        target: &Target,
+    ) -> Result<Held, Refusal> {
+        let provider = self.provider(&connection.slot.provider)?;
+        match target {
+            Target::Main => Ok(Held {
+                expires_at: connection.expires_at,
+                lifetime: connection.expires_at.map(|end| end.since(connection.issued_at)),
+                renewable: connection.has_refresh_token()
+                    || provider.refresh.send == RefreshWith::AccessToken,
+            }),
+            Target::More(name) => {
+                let tokens = self.vault.connections(by).open(connection).await?;
+                let token = tokens.more.get(name).ok_or_else(|| no_such_token(name))?;
+                Ok(Held {
+                    expires_at: token.expires_at,
+                    // Of a further token only the end is kept: the margin is that of an hour.
+                    lifetime: token.expires_at.map(|_| Duration::from_hours(1)),
+                    renewable: token.refresh.is_some(),
+                })
+            }
+        }
+    }
+}
+
+/// What is known of one token without showing it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    expires_at: Option<Timestamp>,
+    lifetime: Option<Duration>,
+    renewable: bool,
+}
+
+impl Held {
+    /// How long it has to live to be answered without a refresh.
+    fn needed(&self, provider: &Provider, min_ttl: Option<Duration>) -> Duration {
+        let margin = self.lifetime.map_or(Duration::ZERO, |lifetime| provider.margin(lifetime));
+        margin.max(min_ttl.unwrap_or_default())
+    }
+
+    /// True when it lives longer than `span` from `now` on; always where its end is not known.
+    pub fn lives_for(&self, span: Duration, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| end > now.plus(span))
+    }
+}
+
+fn check_status(connection: &Connection) -> Result<(), Refusal> {
+    match connection.status {
+        Status::Active | Status::Failing => Ok(()),
+        Status::Deleting => Err(Refusal::ConnectionNotFound),
+        Status::ReauthorizationRequired(reason) => {
+            Err(Refusal::ReauthorizationRequired { reason, connection: Some(connection.id.clone()) })
+        }
+    }
+}
+
+/// A refresh that may have happened, or is happening, at a provider where it kills the old access token.
+fn maybe_killed(connection: &Connection, provider: &Provider) -> bool {
+    let in_doubt = connection.attempt.is_some() || connection.trouble.unknown_since.is_some();
+    in_doubt && provider.refresh.old_access != OldAccess::Valid
+}
+
+/// The state of a token that needs no refresh.
+fn resting_state(connection: &Connection, provider: &Provider, held: &Held) -> RefreshState {
+    let trouble = &connection.trouble;
+    match connection.status {
+        _ if maybe_killed(connection, provider) => RefreshState::plain("unverified"),
+        Status::Failing => {
+            RefreshState { state: "failing", retry_at: trouble.retry_at, error: trouble.last_error.clone() }
+        }
+        _ if held.renewable => RefreshState::plain("fresh"),
+        _ => RefreshState::plain("none"),
+    }
+}
+
+fn no_such_token(name: &str) -> Refusal {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    Refusal::field("token", format!("is not the name of a token of this grant: `{shown}`"))
+}

@@ -1,0 +1,93 @@
+//! The broker: we as an OAuth client on behalf of tenants.
+//!
+//! It joins the vault (what is kept) and the wire (what is said) through the ports. It knows nothing of HTTP servers, of mail
+//! or of how a caller proved who it is: callers come as an [`Authority`].
+
+mod authorize;
+mod callback;
+mod connections;
+mod exchange;
+mod handout;
+mod integrations;
+mod profile;
+mod refresh;
+
+pub use authorize::{Begin, Begun, Opened, SessionCookie};
+pub use callback::Arrival;
+pub use connections::Revocation;
+pub use exchange::Complete;
+pub use handout::{Handout, RefreshState, Wish};
+pub use integrations::{Enable, Enabled};
+
+use crate::catalog::{Catalog, Provider};
+use crate::domain::{ProviderId, Refusal, TenantId};
+use crate::ports::{Chance, Clock, Tasks, Upstream};
+use crate::vault::{Authority, Integration, Vault};
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct BrokerSettings {
+    /// What browsers and providers see; the root of callback URLs and links.
+    pub public_url: Url,
+    /// For one request to a provider, from the first look-up to the last byte.
+    pub upstream_timeout: Duration,
+    /// How much longer than that an attempt to refresh is left alone by others.
+    pub attempt_slack: Duration,
+    /// The first pause after a failed refresh; doubled at each further one.
+    pub backoff_min: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+}
+
+/// The ports that the broker works through.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each is the port of that name")]
+pub struct BrokerPorts {
+    pub clock: Arc<dyn Clock>,
+    pub chance: Arc<dyn Chance>,
+    pub upstream: Arc<dyn Upstream>,
+    pub tasks: Tasks,
+}
+
+/// We as an OAuth client on behalf of tenants.
+pub struct Broker {
+    vault: Arc<Vault>,
+    catalog: Catalog,
+    ports: BrokerPorts,
+    settings: BrokerSettings,
+    flights: refresh::Flights,
+}
+
+impl Broker {
+    /// A broker over a vault and a catalog.
+    pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
+        Self { vault, catalog, ports, settings, flights: refresh::Flights::default() }
+    }
+
+    /// What is known about providers.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn provider(&self, id: &ProviderId) -> Result<Arc<Provider>, Refusal> {
+        let found = self.catalog.get(id).map(Arc::clone);
+        found.ok_or_else(|| Refusal::NotFound { what: format!("a provider `{id}`") })
+    }
+
+    async fn integration(&self, by: &Authority, provider: &ProviderId) -> Result<Integration, Refusal> {
+        let found = self.vault.integrations(by).find(provider).await?;
+        found.ok_or_else(|| Refusal::NotFound {
+            what: format!("an integration for `{provider}`; enable it with POST /enable-provider"),
+        })
+    }
+
+    /// Where a provider sends browsers back to; the tenant registers it there.
+    fn callback_url(&self, tenant: &TenantId, provider: &ProviderId) -> Url {
+        let mut url = self.settings.public_url.clone();
+        url.set_path(&format!("/authorization-success/{tenant}/{provider}"));
+        url
+    }
+}

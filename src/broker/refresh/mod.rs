@@ -1,0 +1,193 @@
+//! Refreshes: one flight per connection in the process, one attempt per connection in the fleet.
+//!
+//! Section 9 of the design. A flight reads the record, claims the attempt, sends, and stores; or it finds another instance's
+//! attempt and waits for its outcome, bounded. Who waits takes the flight's outcome. `attempt` sends and stores, `verdict` says
+//! what an answer means.
+
+mod attempt;
+mod verdict;
+
+use super::Broker;
+use crate::domain::{AttemptId, Refusal, TenantId};
+use crate::ports::ChanceExt;
+use crate::telemetry::metrics;
+use crate::vault::{Authority, Connection, Slot, Status};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Which token of a grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    /// The one that every grant has.
+    Main,
+    /// A further one, by name.
+    More(String),
+}
+
+/// What somebody wants of a refresh.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub by: Authority,
+    pub slot: Slot,
+    pub target: Target,
+    /// A token that lives longer than this will do; none where only a refresh will.
+    pub needed: Option<Duration>,
+    /// The generation seen when the request came. A later one will do, whatever its life,
+    pub seen_generation: u64,
+    /// unless it came from the attempt that was under way then: a wish is met by a refresh that began after it.
+    pub seen_attempt: Option<AttemptId>,
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug)]
+pub(super) enum Landed {
+    /// With a token that is new enough.
+    Fresh(Box<Connection>),
+    /// Without one, for this reason; the connection as it is now, where that is known.
+    Kept(Option<Box<Connection>>, Refusal),
+}
+
+type Flight = Shared<BoxFuture<'static, Landed>>;
+type FlightKey = (TenantId, Slot, Target);
+
+/// The flights of this process.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    under_way: HashMap<FlightKey, (u64, Flight)>,
+    next: u64,
+}
+
+impl Flights {
+    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
+        // A panic while the table was held left it whole: every change of it is one call.
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Broker {
+    /// Joins the flight of a slot or begins one. A forced ask does not join one that began before it: it waits, and then goes.
+    pub(super) async fn join_refresh(self: &Arc<Self>, ask: Ask) -> Landed {
+        let key = (ask.by.tenant().clone(), ask.slot.clone(), ask.target.clone());
+        let under_way = || self.flights.with(|table| table.under_way.get(&key).cloned());
+        let before = if ask.needed.is_none() { under_way() } else { None };
+        if let Some((_, flight)) = before {
+            drop(flight.await);
+        }
+        let flight = self.flights.with(|table| {
+            if let Some((_, flight)) = table.under_way.get(&key) {
+                return flight.clone();
+            }
+            table.next += 1;
+            let number = table.next;
+            let flight = self.take_off(ask, key.clone(), number);
+            table.under_way.insert(key.clone(), (number, flight.clone()));
+            flight
+        });
+        let _waiting = metrics::waiting_for_refresh();
+        flight.await
+    }
+
+    fn take_off(self: &Arc<Self>, ask: Ask, key: FlightKey, number: u64) -> Flight {
+        let broker = Arc::clone(self);
+        let work = self.ports.tasks.finish(async move {
+            let _landing = Landing { broker: Arc::clone(&broker), key, number };
+            broker.fly(ask).await
+        });
+        work.map(|outcome| outcome.unwrap_or(Landed::Kept(None, Refusal::Internal))).boxed().shared()
+    }
+
+    async fn fly(&self, ask: Ask) -> Landed {
+        match self.try_fly(&ask).await {
+            Ok(landed) => landed,
+            Err(refusal) => Landed::Kept(None, refusal),
+        }
+    }
+
+    async fn try_fly(&self, ask: &Ask) -> Result<Landed, Refusal> {
+        let connections = self.vault.connections(&ask.by);
+        let patience = self.attempt_lasts() + self.settings.attempt_slack;
+        let began = self.ports.clock.monotonic();
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let Some(connection) = connections.find(&ask.slot).await? else {
+                return Ok(Landed::Kept(None, Refusal::ConnectionNotFound));
+            };
+            if let Some(landed) = self.nothing_to_do(ask, &connection).await? {
+                return Ok(landed);
+            }
+            let ready = self.prepare(ask, &connection).await?;
+            let claimed_at = self.ports.clock.monotonic();
+            if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
+                return self.attempt(ask, connection, attempt, ready, claimed_at).await;
+            }
+            if self.ports.clock.monotonic().saturating_sub(began) > patience {
+                let refusal = Refusal::ProviderUnavailable { retry_after: Duration::from_secs(1) };
+                return Ok(Landed::Kept(Some(Box::new(connection)), refusal));
+            }
+            // Another instance is at it: look again soon, at its own pace each, so that many do not come at once.
+            tokio::time::sleep(self.jittered(pause)).await;
+            pause = (pause * 2).min(Duration::from_millis(250));
+        }
+    }
+
+    /// Why there is nothing to refresh: somebody did it, nobody may, or not yet.
+    async fn nothing_to_do(&self, ask: &Ask, connection: &Connection) -> Result<Option<Landed>, Refusal> {
+        let kept = |refusal| Ok(Some(Landed::Kept(Some(Box::new(connection.clone())), refusal)));
+        match connection.status {
+            Status::Deleting => return kept(Refusal::ConnectionNotFound),
+            Status::ReauthorizationRequired(reason) => {
+                let connection = Some(connection.id.clone());
+                return kept(Refusal::ReauthorizationRequired { reason, connection });
+            }
+            Status::Active | Status::Failing => {}
+        }
+        let now = self.ports.clock.now();
+        let provider = self.provider(&connection.slot.provider)?;
+        let later = connection.generation > ask.seen_generation
+            && (ask.seen_attempt.is_none() || connection.last_attempt != ask.seen_attempt);
+        let held = self.held(&ask.by, connection, &ask.target).await?;
+        let fresh = later || ask.needed.is_some_and(|needed| held.lives_for(needed, now));
+        let too_young = provider.refresh.min_age.is_some_and(|age| now.since(connection.issued_at) < age);
+        if fresh || (too_young && connection.lives_at(now)) {
+            return Ok(Some(Landed::Fresh(Box::new(connection.clone()))));
+        }
+        match connection.trouble.retry_at.filter(|at| *at > now) {
+            Some(at) => kept(Refusal::ProviderUnavailable { retry_after: at.since(now) }),
+            None => Ok(None),
+        }
+    }
+
+    /// How long an attempt is left alone by others: longer than its request may take.
+    fn attempt_lasts(&self) -> Duration {
+        self.settings.upstream_timeout + self.settings.attempt_slack
+    }
+
+    /// Between half of `span` and all of it.
+    fn jittered(&self, span: Duration) -> Duration {
+        let dice = u32::from(self.ports.chance.bytes::<1>()[0]);
+        span / 2 + span * dice / 512
+    }
+}
+
+/// Takes a flight off the table when it ends, also where it panics.
+struct Landing {
+    broker: Arc<Broker>,
+    key: FlightKey,
+    number: u64,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.broker.flights.with(|table| {
+            if table.under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+                table.under_way.remove(&self.key);
+            }
+        });
+    }
+}

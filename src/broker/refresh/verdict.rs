@@ -1,0 +1,134 @@
+//! What an answer to a refresh means, for the connection and for the caller. No I/O.
+//!
+//! The classes are those of section 9 of the design: what was not sent may be sent again, what was answered is known, what was
+//! lost is unknown, and a refusal is final only where nothing before it puts it in doubt.
+
+use crate::catalog::{OnUnknown, Provider, Rotation};
+use crate::domain::{ConnectionId, ReauthorizationReason, Refusal, Timestamp};
+use crate::ports::{OutboundResponse, UpstreamError};
+use crate::vault::{Doubt, Status, Trouble};
+use crate::wire::{self, AnswerKind, RefusalClass, TokenAnswer, TokenSet};
+use std::time::Duration;
+
+/// What a request brought.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Tokens.
+    Granted(Box<TokenSet>),
+    /// Nothing.
+    Nothing(Nothing),
+}
+
+/// A request that brought nothing.
+#[derive(Debug)]
+pub(super) struct Nothing {
+    pub class: Class,
+    /// The provider's own code, or our word for what happened.
+    pub error: String,
+    /// What the provider said about when to come back.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why a request brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// No byte was sent.
+    NotSent,
+    /// The answer was lost or made no sense: it may have taken effect.
+    Unknown,
+    /// A complete 429 or 5xx.
+    Busy,
+    /// The provider no longer takes this refresh token.
+    InvalidGrant,
+    /// The provider does not take the tenant's registration.
+    ClientFault,
+    /// Another refusal.
+    Refused,
+}
+
+impl Class {
+    /// The word in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+            Self::Busy => "busy",
+            Self::InvalidGrant => "invalid_grant",
+            Self::ClientFault => "client_fault",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Reads what became of a request.
+pub(super) fn of(
+    provider: &Provider,
+    answer: Result<OutboundResponse, UpstreamError>,
+    now: Timestamp,
+) -> Verdict {
+    let nothing = |class, error: &str, retry_after| {
+        Verdict::Nothing(Nothing { class, error: error.to_owned(), retry_after })
+    };
+    let response = match answer {
+        Ok(response) => response,
+        Err(UpstreamError::NotSent(_)) => return nothing(Class::NotSent, "not_reached", None),
+        Err(UpstreamError::Lost(_)) => return nothing(Class::Unknown, "answer_lost", None),
+    };
+    match wire::read_token_answer(provider, AnswerKind::Refresh, &response, now) {
+        TokenAnswer::Granted(set) => Verdict::Granted(set),
+        TokenAnswer::Busy { retry_after, status } => {
+            nothing(Class::Busy, &format!("http_{status}"), retry_after)
+        }
+        TokenAnswer::Unreadable { .. } => nothing(Class::Unknown, "unreadable_answer", None),
+        TokenAnswer::Refused { class: RefusalClass::InvalidGrant, error, .. } => {
+            nothing(Class::InvalidGrant, &error, None)
+        }
+        TokenAnswer::Refused { class: RefusalClass::ClientFault, error, .. } => {
+            nothing(Class::ClientFault, &error, None)
+        }
+        TokenAnswer::Refused { error, .. } => nothing(Class::Refused, &error, None),
+    }
+}
+
+/// Whether to ask for the end user again without sending anything: an earlier attempt's outcome is unknown, and trying the old
+/// token again is no use or could do harm.
+pub(super) fn hopeless(provider: &Provider, unknown_since: Option<Timestamp>, now: Timestamp) -> bool {
+    let Some(since) = unknown_since else { return false };
+    let rules = &provider.refresh;
+    let in_grace = || now.since(since) < rules.grace;
+    match rules.rotation {
+        Rotation::None => false,
+        Rotation::Grace if in_grace() => false,
+        Rotation::Grace | Rotation::Strict => rules.on_unknown == OnUnknown::Reauthorize,
+    }
+}
+
+/// What follows for the connection: its status, and whether its refresh token is in doubt.
+pub(super) fn consequence(provider: &Provider, class: Class, trouble: &Trouble) -> (Status, Doubt) {
+    let rotates = provider.refresh.rotation != Rotation::None;
+    let in_doubt = rotates && (trouble.unknown_since.is_some() || trouble.doubted);
+    match class {
+        Class::InvalidGrant if in_doubt => {
+            (Status::ReauthorizationRequired(ReauthorizationReason::RefreshOutcomeUnknown), Doubt::None)
+        }
+        Class::InvalidGrant => (Status::ReauthorizationRequired(ReauthorizationReason::Revoked), Doubt::None),
+        Class::Unknown if rotates => (Status::Failing, Doubt::Unknown),
+        Class::Busy if rotates => (Status::Failing, Doubt::Answered),
+        Class::Unknown | Class::Busy | Class::NotSent | Class::ClientFault | Class::Refused => {
+            (Status::Failing, Doubt::None)
+        }
+    }
+}
+
+/// What the caller hears.
+pub(super) fn refusal(status: Status, nothing: &Nothing, id: &ConnectionId, wait: Duration) -> Refusal {
+    if let Status::ReauthorizationRequired(reason) = status {
+        return Refusal::ReauthorizationRequired { reason, connection: Some(id.clone()) };
+    }
+    let error = nothing.error.clone();
+    match nothing.class {
+        Class::ClientFault => Refusal::IntegrationMisconfigured { error },
+        Class::Refused => Refusal::ProviderRefused { error },
+        _ => Refusal::ProviderUnavailable { retry_after: wait },
+    }
+}

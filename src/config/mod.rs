@@ -1,0 +1,229 @@
+//! Configuration: `config/default.toml`, over it a file, the environment, and what the program itself sets.
+//!
+//! Everything is read once, at the start, and checked as a whole: unknown keys, wrong values and contradictions come back
+//! together. Below this room nobody sees a file or a variable. It knows no adapter: that a URL is well formed is said
+//! here, that something answers there is not.
+
+mod fault;
+mod layers;
+mod parse;
+mod reader;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{ConfigFaults, Fault};
+
+use crate::domain::Secret;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// All settings, checked. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The public side.
+    pub server: Server,
+    /// The operator's side.
+    pub admin: Admin,
+    /// Where records live.
+    pub store: Store,
+    /// The master keys.
+    pub vault: Vault,
+    /// Where mails go.
+    pub mail: Mail,
+    /// Where provider files are.
+    pub providers: Providers,
+    /// Requests to providers.
+    pub upstream: Upstream,
+    /// Refreshing tokens.
+    pub refresh: Refresh,
+    /// What one caller may do.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// The public side: the API and the pages.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 is any free one, see [`Server::bound`].
+    pub port: u16,
+    /// What browsers and providers see: scheme, host and port; its path is `/`.
+    pub public_url: Url,
+    /// Whose `Forwarded` headers count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Threads that serve requests, one or more.
+    pub workers: usize,
+    /// How long a stop waits for work under way.
+    pub shutdown_timeout: Duration,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+}
+
+impl Server {
+    /// Tells which port was got for port 0; a public URL that was derived from it follows.
+    pub fn bound(&mut self, port: u16) {
+        self.port = port;
+        if self.public_url.port() == Some(0) {
+            // Fails only for URLs without a host, which this one has.
+            let _ = self.public_url.set_port(Some(port));
+        }
+    }
+}
+
+/// The operator's side: health and metrics.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 is any free one.
+    pub port: u16,
+}
+
+/// Where records live.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Which store.
+    pub url: StoreUrl,
+    /// For one operation.
+    pub timeout: Duration,
+    /// For making a connection.
+    pub connect_timeout: Duration,
+}
+
+/// Which store.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// A database in this folder, for one process.
+    Embedded(PathBuf),
+    /// A `redis://` or `rediss://` URL; may hold a password.
+    Redis(Secret),
+}
+
+/// What everything else is sealed under.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    /// The first one seals, all of them open; never empty, ids are unique.
+    pub master_keys: Vec<MasterKey>,
+}
+
+/// A master key. `Debug` shows its id only.
+#[derive(Clone)]
+pub struct MasterKey {
+    id: String,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl MasterKey {
+    /// Its name: 1 to 32 letters, digits, dashes and underscores.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The key itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MasterKey({})", self.id)
+    }
+}
+
+/// Where mails go.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// By which way.
+    pub route: MailRoute,
+    /// The sender: an address, or `Name <address>`.
+    pub from: String,
+}
+
+/// How mails leave.
+#[derive(Clone, Debug)]
+pub enum MailRoute {
+    /// As files in this folder.
+    Outbox(PathBuf),
+    /// An `smtp://` or `smtps://` URL; may hold a password.
+    Smtp(Secret),
+}
+
+/// Where provider files are.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    /// Folders read after the built-in files, in order.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// Requests to providers.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// True lets provider URLs be http, loopback or private.
+    pub allow_insecure: bool,
+    /// For one request, from look-up to last byte.
+    pub timeout: Duration,
+    /// The part of it for look-up, connection and TLS; shorter.
+    pub connect_timeout: Duration,
+}
+
+/// Refreshing tokens.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// What an attempt may last beyond `upstream.timeout`.
+    pub slack: Duration,
+    /// How long a caller waits for another one's refresh.
+    pub wait: Duration,
+    /// The pause after the first failure.
+    pub backoff_min: Duration,
+    /// The longest pause; not shorter than the first.
+    pub backoff_max: Duration,
+}
+
+/// What one caller may do, and how much is done at once.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Passwords hashed at once, one or more.
+    pub password_hashes: usize,
+    /// Callers that may wait for their turn.
+    pub password_waiters: usize,
+    /// From one address in an hour.
+    pub sign_ups_per_hour: u32,
+    /// From one address, and for one account, in a minute.
+    pub failed_logins_per_minute: u32,
+}
+
+/// What is logged.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// One JSON object a line, in place of text for people.
+    pub json: bool,
+    /// The most talkative level of our own lines.
+    pub level: tracing::Level,
+}
+
+impl Settings {
+    /// Reads and checks everything. `env` holds the variables of the process; `overrides` are settings that the program
+    /// makes itself (the demo, tests), by dotted key: they win over all else.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        overrides: &[(&str, String)],
+    ) -> Result<Self, ConfigFaults> {
+        let mut faults = Vec::new();
+        let leaves = layers::merge(file, env, overrides, &mut faults);
+        let mut reader = reader::Reader::new(leaves, faults);
+        let settings = sections::settings(&mut reader);
+        match settings {
+            Some(settings) if reader.faults.is_empty() => Ok(settings),
+            _ => Err(ConfigFaults(reader.faults)),
+        }
+    }
+}

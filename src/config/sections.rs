@@ -1,0 +1,160 @@
+//! The sections one by one, and what must hold between them.
+
+use super::reader::Reader;
+use super::{
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault, parse,
+};
+use std::net::IpAddr;
+use url::Url;
+
+/// Stands in the `From` of mails that never leave the machine (RFC 2606 section 2).
+const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
+
+/// Reads every section, so that the faults of all are found, and then compares them.
+pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
+    let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
+    let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
+    let (refresh, limits, log) = (refresh(r), limits(r), log(r));
+    if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
+        let needed = upstream.timeout + refresh.slack;
+        if server.shutdown_timeout < needed {
+            let problem = format!(
+                "{} is too short: upstream.timeout and refresh.slack together are {}, and a refresh cut off in the \
+                 middle may cost a connection",
+                humantime::format_duration(server.shutdown_timeout),
+                humantime::format_duration(needed),
+            );
+            r.refuse::<()>("server.shutdown_timeout", problem);
+        }
+    }
+    if let (Some(server), Some(admin)) = (&server, &admin) {
+        let overlap =
+            server.host == admin.host || server.host.is_unspecified() || admin.host.is_unspecified();
+        if overlap && server.port == admin.port && server.port != 0 {
+            r.refuse::<()>("admin.port", format!("{} is server.port already", admin.port));
+        }
+    }
+    Some(Settings {
+        server: server?,
+        admin: admin?,
+        store: store?,
+        vault: vault?,
+        mail: mail?,
+        providers: providers?,
+        upstream: upstream?,
+        refresh: refresh?,
+        limits: limits?,
+        log: log?,
+    })
+}
+
+fn server(r: &mut Reader) -> Option<Server> {
+    let host = r.read("server.host", parse::ip);
+    let port = r.read("server.port", parse::number(0, u16::MAX));
+    let public_url = r.read("server.public_url", |text| match (text, host, port) {
+        ("", Some(host), Some(port)) => derived_url(host, port).map(Some),
+        // Their own faults are enough.
+        ("", _, _) => Ok(None),
+        _ => parse::public_url(text).map(Some),
+    });
+    let trusted_proxies = r.list("server.trusted_proxies", parse::network);
+    let workers = r.read("server.workers", parse::per_core);
+    let shutdown_timeout = r.read("server.shutdown_timeout", parse::duration);
+    let body_limit = r.read("server.body_limit", parse::size);
+    Some(Server {
+        host: host?,
+        port: port?,
+        public_url: public_url??,
+        trusted_proxies: trusted_proxies?,
+        workers: workers?,
+        shutdown_timeout: shutdown_timeout?,
+        body_limit: body_limit?,
+    })
+}
+
+fn derived_url(host: IpAddr, port: u16) -> Result<Url, String> {
+    if host.is_loopback() {
+        parse::public_url(&format!("http://{}", std::net::SocketAddr::new(host, port)))
+    } else {
+        Err(format!(
+            "must be set where server.host is not loopback ({host}): the https URL under which browsers reach this server"
+        ))
+    }
+}
+
+fn admin(r: &mut Reader) -> Option<Admin> {
+    let host = r.read("admin.host", parse::ip);
+    let port = r.read("admin.port", parse::number(0, u16::MAX));
+    Some(Admin { host: host?, port: port? })
+}
+
+fn store(r: &mut Reader) -> Option<Store> {
+    let url = r.secret("store.url", parse::store_url);
+    let timeout = r.read("store.timeout", parse::duration);
+    let connect_timeout = r.read("store.connect_timeout", parse::duration);
+    Some(Store { url: url?, timeout: timeout?, connect_timeout: connect_timeout? })
+}
+
+fn vault(r: &mut Reader) -> Option<Vault> {
+    r.secret("vault.master_keys", parse::master_keys).map(|master_keys| Vault { master_keys })
+}
+
+fn mail(r: &mut Reader) -> Option<Mail> {
+    let route = r.secret("mail.url", parse::mail_url);
+    let from = r.read("mail.from", |text| match (text, &route) {
+        ("", Some(MailRoute::Smtp(_))) => {
+            Err("must be set where mail.url is SMTP, such as `Acme <no-reply@acme.example>`".to_owned())
+        }
+        ("", _) => Ok(NOBODY.to_owned()),
+        _ => parse::sender(text),
+    });
+    Some(Mail { route: route?, from: from? })
+}
+
+fn providers(r: &mut Reader) -> Option<Providers> {
+    r.list("providers.dirs", parse::folder).map(|dirs| Providers { dirs })
+}
+
+fn upstream(r: &mut Reader) -> Option<Upstream> {
+    let allow_insecure = r.read("upstream.allow_insecure", parse::flag);
+    let timeout = r.read("upstream.timeout", parse::duration);
+    let connect_timeout = r.read("upstream.connect_timeout", parse::duration);
+    if let (Some(whole), Some(part)) = (timeout, connect_timeout)
+        && part >= whole
+    {
+        r.refuse::<()>("upstream.connect_timeout", "must be shorter than upstream.timeout");
+    }
+    Some(Upstream { allow_insecure: allow_insecure?, timeout: timeout?, connect_timeout: connect_timeout? })
+}
+
+fn refresh(r: &mut Reader) -> Option<Refresh> {
+    let slack = r.read("refresh.slack", parse::duration);
+    let wait = r.read("refresh.wait", parse::duration);
+    let backoff_min = r.read("refresh.backoff_min", parse::duration);
+    let backoff_max = r.read("refresh.backoff_max", parse::duration);
+    if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
+        && longest < first
+    {
+        r.refuse::<()>("refresh.backoff_max", "must not be shorter than refresh.backoff_min");
+    }
+    Some(Refresh { slack: slack?, wait: wait?, backoff_min: backoff_min?, backoff_max: backoff_max? })
+}
+
+fn limits(r: &mut Reader) -> Option<Limits> {
+    let password_hashes = r.read("limits.password_hashes", parse::per_core);
+    let password_waiters = r.read("limits.password_waiters", parse::number(0, 100_000));
+    let sign_ups_per_hour = r.read("limits.sign_ups_per_hour", parse::number(1, u32::MAX));
+    let failed_logins_per_minute = r.read("limits.failed_logins_per_minute", parse::number(1, u32::MAX));
+    Some(Limits {
+        password_hashes: password_hashes?,
+        password_waiters: password_waiters?,
+        sign_ups_per_hour: sign_ups_per_hour?,
+        failed_logins_per_minute: failed_logins_per_minute?,
+    })
+}
+
+fn log(r: &mut Reader) -> Option<Log> {
+    let json = r.read("log.format", parse::json);
+    let level = r.read("log.level", parse::level);
+    Some(Log { json: json?, level: level? })
+}

@@ -1,0 +1,262 @@
+//! Numbers for Prometheus: every metric of Grantkeep, its meaning, and the one function that records it.
+//!
+//! Labels take static words and the ids of providers, which the operator's files bound: nothing that a caller can invent,
+//! and no tenant, end user or secret.
+
+use crate::domain::ProviderId;
+use metrics::{Gauge, Unit, counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const REQUESTS: &str = "grantkeep_requests_total";
+const REQUEST_SECONDS: &str = "grantkeep_request_seconds";
+const HANDOUTS: &str = "grantkeep_handouts_total";
+const REFRESHES: &str = "grantkeep_refreshes_total";
+const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
+const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const SESSIONS: &str = "grantkeep_sessions_total";
+const STORE_ERRORS: &str = "grantkeep_store_errors_total";
+const MAILS: &str = "grantkeep_mails_total";
+const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
+const ALARMS: &str = "grantkeep_alarms_total";
+
+enum Kind {
+    Counter,
+    Gauge,
+    Seconds,
+}
+
+use Kind::{Counter, Gauge as Level, Seconds};
+
+/// All of them.
+const TABLE: &[(&str, Kind, &str)] = &[
+    (REQUESTS, Counter, "Requests answered, by route pattern, method and status."),
+    (REQUEST_SECONDS, Seconds, "Time to the answer of a request, by route pattern."),
+    (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
+    (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
+    (
+        REFRESH_SECONDS,
+        Seconds,
+        "Time of a refresh from the request to the provider until the outcome is stored.",
+    ),
+    (REFRESH_WAITERS, Level, "Callers that wait for somebody else's refresh now."),
+    (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
+    (STORE_ERRORS, Counter, "Store operations that failed, by operation."),
+    (MAILS, Counter, "Mails, by outcome."),
+    (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
+    (
+        ALARMS,
+        Counter,
+        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved.",
+    ),
+];
+
+/// Upper bounds in seconds: a read from memory is below the first, a slow provider near the last.
+const BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Histograms keep every sample until somebody drains them.
+const DRAIN: Duration = Duration::from_secs(5);
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Starts recording for the whole process. Called again it does nothing.
+pub fn init() {
+    HANDLE.get_or_init(|| {
+        let recorder = recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::error!("metrics are recorded elsewhere already: /metrics will be empty");
+        }
+        describe();
+        let draining = handle.clone();
+        let drain = move || {
+            loop {
+                std::thread::sleep(DRAIN);
+                draining.run_upkeep();
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("metrics".to_owned()).spawn(drain) {
+            tracing::error!(%error, "no thread to drain the histograms: they will grow");
+        }
+        handle
+    });
+}
+
+/// What `/metrics` answers, in the Prometheus text format 0.0.4; empty before [`init`].
+pub fn render() -> String {
+    HANDLE.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+fn recorder() -> PrometheusRecorder {
+    let builder = PrometheusBuilder::new();
+    // Refused only where there are no buckets.
+    let with_buckets =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS);
+    with_buckets.unwrap_or(builder).build_recorder()
+}
+
+fn describe() {
+    for (name, kind, meaning) in TABLE {
+        match kind {
+            Counter => metrics::describe_counter!(*name, *meaning),
+            Level => metrics::describe_gauge!(*name, *meaning),
+            Seconds => metrics::describe_histogram!(*name, Unit::Seconds, *meaning),
+        }
+    }
+    // There from the start: what rises from nothing to one is no rise to an alerting rule.
+    counter!(ALARMS, "kind" => Alarm::DoesNotOpen.word()).increment(0);
+}
+
+/// A request was answered. `route` is the pattern, such as `/v1/connections/{id}`.
+pub fn request(route: &'static str, method: &str, status: u16, took: Duration) {
+    const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
+    counter!(REQUESTS, "route" => route, "method" => method, "status" => status.to_string()).increment(1);
+    histogram!(REQUEST_SECONDS, "route" => route).record(took);
+}
+
+/// A token was handed out; `state` is the `refresh.state` of the answer.
+pub fn handout(provider: &ProviderId, state: &'static str) {
+    counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
+}
+
+/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `lost`.
+pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
+    counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
+    histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
+}
+
+/// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
+pub fn session(step: &'static str, outcome: &'static str) {
+    counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
+}
+
+/// A store operation failed; `operation` is the port's name for it.
+pub fn store_error(operation: &'static str) {
+    counter!(STORE_ERRORS, "operation" => operation).increment(1);
+}
+
+/// A mail was handed over or not; `outcome` is `sent`, `temporary` or `permanent`.
+pub fn mail(outcome: &'static str) {
+    counter!(MAILS, "outcome" => outcome).increment(1);
+}
+
+/// What must never happen.
+#[derive(Clone, Copy, Debug)]
+pub enum Alarm {
+    /// A sealed value did not open: changed, moved, or sealed under another key.
+    DoesNotOpen,
+}
+
+impl Alarm {
+    fn word(self) -> &'static str {
+        match self {
+            Self::DoesNotOpen => "does_not_open",
+        }
+    }
+}
+
+/// Something happened that must never happen.
+pub fn alarm(kind: Alarm) {
+    counter!(ALARMS, "kind" => kind.word()).increment(1);
+}
+
+/// Somebody waits for as long as this lives, also where the waiting is given up in the middle.
+#[must_use = "the wait ends when this is dropped"]
+pub struct Waiting(Gauge);
+
+impl Waiting {
+    fn on(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// A caller begins to wait for somebody else's refresh.
+pub fn waiting_for_refresh() -> Waiting {
+    Waiting::on(gauge!(REFRESH_WAITERS))
+}
+
+/// A caller begins to wait for its turn to have a password hashed.
+pub fn waiting_for_password() -> Waiting {
+    Waiting::on(gauge!(PASSWORD_WAITERS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(work: impl FnOnce()) -> String {
+        let recorder = recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            work();
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn every_metric_of_the_table_is_recorded_and_no_other() {
+        let slack = ProviderId::parse("slack").unwrap();
+        let text = recorded(|| {
+            request("/get-access-token", "POST", 200, Duration::from_millis(3));
+            request("/get-access-token", "BREW", 405, Duration::from_millis(3));
+            handout(&slack, "fresh");
+            refresh(&slack, "lost", Duration::from_secs(2));
+            session("created", "ok");
+            store_error("apply");
+            mail("sent");
+            alarm(Alarm::DoesNotOpen);
+            drop((waiting_for_refresh(), waiting_for_password()));
+        });
+        let mut seen: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let mut expected: Vec<&str> = TABLE.iter().map(|(name, ..)| *name).collect();
+        expected.sort_unstable();
+        seen.sort_unstable();
+        assert_eq!(seen, expected, "{text}");
+        for name in expected {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}\n{text}");
+        }
+        for line in [
+            r#"grantkeep_requests_total{route="/get-access-token",method="POST",status="200"} 1"#,
+            r#"grantkeep_requests_total{route="/get-access-token",method="other",status="405"} 1"#,
+            r#"grantkeep_request_seconds_bucket{route="/get-access-token",le="0.0025"} 0"#,
+            r#"grantkeep_request_seconds_bucket{route="/get-access-token",le="0.005"} 2"#,
+            r#"grantkeep_refreshes_total{provider="slack",outcome="lost"} 1"#,
+            r#"grantkeep_alarms_total{kind="does_not_open"} 1"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_there_before_it_rings() {
+        let text = recorded(|| ());
+        assert!(text.contains(r#"grantkeep_alarms_total{kind="does_not_open"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn waiting_ends_when_it_is_given_up() {
+        let during = recorded(|| std::mem::forget(waiting_for_refresh()));
+        assert!(during.contains("grantkeep_refresh_waiters 1"), "{during}");
+        let after = recorded(|| drop(waiting_for_refresh()));
+        assert!(after.contains("grantkeep_refresh_waiters 0"), "{after}");
+    }
+
+    #[test]
+    fn starting_twice_is_harmless() {
+        init();
+        init();
+        mail("temporary");
+        assert!(render().contains(r#"grantkeep_mails_total{outcome="temporary"}"#), "{}", render());
+    }
+}

@@ -1,0 +1,5 @@
+//! The ground's own voice: lines of log and numbers. Neither ever holds a secret; what is recorded is said by types and by
+//! static words, never by text from outside.
+
+pub mod logs;
+pub mod metrics;

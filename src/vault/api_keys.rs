@@ -1,0 +1,115 @@
+//! API keys: hashed, limited, listed, forgotten.
+
+use super::fields::{Draft, Fields, read_scopes};
+use super::{Authority, Vault, VaultError, keys};
+use crate::domain::{ApiKeyId, Id, KeyScopes, ProviderId, Timestamp};
+use crate::ports::store::{Batch, Guard, Key, Record, Write};
+use ipnet::IpNet;
+
+/// What a key may do, and from where, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyLimits {
+    /// What it may do.
+    pub scopes: KeyScopes,
+    /// When it ends, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// The only providers it may be used for; all where empty.
+    pub providers: Vec<ProviderId>,
+    /// The only networks it may be used from; all where empty.
+    pub ips: Vec<IpNet>,
+}
+
+/// An API key as it is kept. The key itself is not: only the SHA-256 of its secret part.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its public part.
+    pub id: ApiKeyId,
+    /// The name its maker gave it.
+    pub name: String,
+    /// SHA-256 of the secret part, hexadecimal.
+    pub secret_hash: String,
+    /// What it may do.
+    pub limits: ApiKeyLimits,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The API keys of one tenant.
+pub struct ApiKeys<'a> {
+    vault: &'a Vault,
+    by: &'a Authority,
+}
+
+impl<'a> ApiKeys<'a> {
+    pub(super) fn new(vault: &'a Vault, by: &'a Authority) -> Self {
+        Self { vault, by }
+    }
+
+    /// Keeps a new key. False when the tenant is gone.
+    pub async fn create(&self, key: &ApiKey) -> Result<bool, VaultError> {
+        let tenant = self.by.tenant();
+        let batch = Batch::new()
+            .when(Guard::Present(keys::tenant(tenant)))
+            .when(Guard::Absent(keys::api_key(tenant, &key.id)))
+            .then(Write::Put { key: keys::api_key(tenant, &key.id), fields: fields(key), lives: None })
+            .then(Write::IndexAdd { index: keys::api_keys(tenant), member: key.id.to_string() });
+        Ok(self.vault.store.apply(batch).await?.applied())
+    }
+
+    /// Keys in the order of their ids, after that one, `limit` at most.
+    pub async fn list(&self, after: Option<&ApiKeyId>, limit: usize) -> Result<Vec<ApiKey>, VaultError> {
+        let tenant = self.by.tenant();
+        let after = after.map(ApiKeyId::as_str);
+        let ids = self.vault.store.scan(&keys::api_keys(tenant), "", after, limit).await?;
+        let names: Vec<Key> =
+            ids.iter().filter_map(|id| ApiKeyId::parse(id)).map(|id| keys::api_key(tenant, &id)).collect();
+        let records = self.vault.store.get_many(&names.iter().collect::<Vec<_>>()).await?;
+        names.iter().zip(records).filter_map(|(key, record)| Some(read(key, &record?))).collect()
+    }
+
+    /// Forgets a key; it is refused from then on. False where there is none.
+    pub async fn revoke(&self, id: &ApiKeyId) -> Result<bool, VaultError> {
+        let tenant = self.by.tenant();
+        let batch = Batch::new()
+            .when(Guard::Present(keys::api_key(tenant, id)))
+            .then(Write::Delete { key: keys::api_key(tenant, id) })
+            .then(Write::IndexRemove { index: keys::api_keys(tenant), member: id.to_string() });
+        Ok(self.vault.store.apply(batch).await?.applied())
+    }
+}
+
+fn fields(key: &ApiKey) -> Vec<(String, crate::ports::store::Value)> {
+    let joined = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join(" "));
+    let limits = &key.limits;
+    Draft::record()
+        .put("id", &key.id)
+        .put("name", &key.name)
+        .put("secret_hash", &key.secret_hash)
+        .put("scopes", limits.scopes.names().join(" "))
+        .maybe_time("expires_at", limits.expires_at)
+        .maybe("providers", joined(limits.providers.iter().map(ToString::to_string).collect()))
+        .maybe("ips", joined(limits.ips.iter().map(ToString::to_string).collect()))
+        .time("created_at", key.created_at)
+        .done()
+}
+
+pub(super) fn read(key: &Key, record: &Record) -> Result<ApiKey, VaultError> {
+    let fields = Fields::of(key, record)?;
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    Ok(ApiKey {
+        id: fields.id("id")?,
+        name: fields.text("name")?.to_owned(),
+        secret_hash: fields.text("secret_hash")?.to_owned(),
+        limits: ApiKeyLimits {
+            scopes: fields.parsed("scopes", |text| KeyScopes::parse(&read_scopes(text)).ok())?,
+            expires_at: fields.maybe_time("expires_at")?,
+            providers: fields
+                .maybe("providers", |text| words(text).iter().map(|p| ProviderId::parse(p)).collect())?
+                .unwrap_or_default(),
+            ips: fields
+                .maybe("ips", |text| words(text).iter().map(|ip| ip.parse().ok()).collect())?
+                .unwrap_or_default(),
+        },
+        created_at: fields.time("created_at")?,
+    })
+}

@@ -1,0 +1,178 @@
+//! Connections: what (tenant, provider, end user, account) has, and its sealed tokens.
+//!
+//! `record` is the shape, `sealed` its secrets, `refresh` the fenced steps of a refresh, this file everything else. The generation grows at every
+//! write of tokens, and a write of tokens reseals all of them.
+
+mod record;
+mod refresh;
+mod sealed;
+
+pub(super) use record::read;
+pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
+pub use refresh::{Committed, Doubt, Failure, Fresh};
+
+use super::{Authority, Vault, VaultError, keys};
+use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
+use crate::ports::ChanceExt;
+use crate::ports::store::{Batch, Guard, Key, Outcome, Write};
+
+/// Which connections a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionFilter {
+    /// Of this end user only.
+    pub end_user: Option<EndUserId>,
+    /// At this provider only.
+    pub provider: Option<ProviderId>,
+}
+
+/// The connections of one tenant.
+pub struct Connections<'a> {
+    vault: &'a Vault,
+    by: &'a Authority,
+}
+
+impl<'a> Connections<'a> {
+    pub(super) fn new(vault: &'a Vault, by: &'a Authority) -> Self {
+        Self { vault, by }
+    }
+
+    fn key(&self, slot: &Slot) -> Key {
+        keys::connection(self.by.tenant(), slot)
+    }
+
+    /// The connection of a slot: one round trip.
+    pub async fn find(&self, slot: &Slot) -> Result<Option<Connection>, VaultError> {
+        let key = self.key(slot);
+        let record = self.vault.store.get(&key).await?;
+        record.map(|record| read(&key, &record)).transpose()
+    }
+
+    /// The connection of a public id: the index, then the record.
+    pub async fn find_by_id(&self, id: &ConnectionId) -> Result<Option<Connection>, VaultError> {
+        let prefix = format!("{id}=");
+        let index = keys::connection_ids(self.by.tenant());
+        let members = self.vault.store.scan(&index, &prefix, None, 1).await?;
+        let slot = members.first().and_then(|member| keys::parse_slot(member.get(prefix.len()..)?));
+        let Some(slot) = slot else { return Ok(None) };
+        Ok(self.find(&slot).await?.filter(|connection| connection.id == *id))
+    }
+
+    /// Connections in the order of an index, after that position, `limit` members of it at most; and the position reached,
+    /// where there may be more.
+    pub async fn list(
+        &self,
+        filter: &ConnectionFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Connection>, Option<String>), VaultError> {
+        let tenant = self.by.tenant();
+        let provider = filter.provider.as_ref();
+        let (index, prefix) = match &filter.end_user {
+            Some(user) => (keys::connections_by_end_user(tenant), keys::end_user_prefix(user, provider)),
+            None => (keys::connections(tenant), provider.map_or_else(String::new, |p| format!("{p}:"))),
+        };
+        let members = self.vault.store.scan(&index, &prefix, after, limit).await?;
+        let parse = if filter.end_user.is_some() { keys::parse_end_user_member } else { keys::parse_slot };
+        let names: Vec<Key> = members.iter().filter_map(|m| parse(m)).map(|slot| self.key(&slot)).collect();
+        let records = self.vault.store.get_many(&names.iter().collect::<Vec<_>>()).await?;
+        let found = names.iter().zip(records).filter_map(|(key, record)| Some(read(key, &record?)));
+        let next = (members.len() == limit).then(|| members.last().cloned()).flatten();
+        Ok((found.collect::<Result<_, _>>()?, next))
+    }
+
+    /// Puts a new grant into a slot: a new connection, or a reconnection that keeps the id and goes on counting generations.
+    pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Connection, VaultError> {
+        let tenant = self.by.tenant();
+        let key = self.key(slot);
+        loop {
+            let before = self.find(slot).await?;
+            let kept = before.as_ref().filter(|before| before.status != Status::Deleting);
+            let now = self.vault.clock.now();
+            let connection = Connection::begin(
+                kept.map_or_else(|| self.vault.chance.id(), |kept| kept.id.clone()),
+                self.vault.chance.id::<GrantId>(),
+                slot.clone(),
+                before.as_ref().map_or(1, |before| before.generation + 1),
+                (kept.map_or(now, |kept| kept.created_at), now),
+                grant,
+            );
+            let sealed = self.seal(&connection, &grant.tokens).await?;
+            let unchanged = match &before {
+                None => Guard::Absent(key.clone()),
+                Some(before) => Guard::Rev(key.clone(), before.rev),
+            };
+            let mut batch = Batch::new()
+                .when(Guard::Present(keys::tenant(tenant)))
+                .when(unchanged)
+                .then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
+            if let Some(gone) = before.as_ref().filter(|before| before.id != connection.id) {
+                let member = keys::id_member(&gone.id, slot);
+                batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
+            }
+            for (index, member) in self.indexes(&connection) {
+                batch = batch.then(Write::IndexAdd { index, member });
+            }
+            match self.vault.store.apply(batch).await? {
+                Outcome::Applied(_) => break,
+                Outcome::Refused(0, _) => return Err(VaultError::TenantGone(tenant.to_string())),
+                // Somebody else wrote in between: read again.
+                Outcome::Refused(..) => {}
+            }
+        }
+        let gone = || VaultError::Corrupt {
+            record: key.name().to_owned(),
+            field: "id".to_owned(),
+            what: "went away while it was written",
+        };
+        self.find(slot).await?.ok_or_else(gone)
+    }
+
+    /// Marks a connection as being deleted; from then on no token comes from it and no refresh stores into it. False when it
+    /// changed meanwhile.
+    pub async fn begin_delete(&self, connection: &Connection) -> Result<bool, VaultError> {
+        let key = self.key(&connection.slot);
+        let tokens = self.open(connection).await?;
+        let mut deleting = connection.clone();
+        deleting.status = Status::Deleting;
+        deleting.generation += 1;
+        let sealed = self.seal(&deleting, &tokens).await?;
+        let batch = Batch::new().when(Guard::Rev(key.clone(), connection.rev)).then(Write::Put {
+            key,
+            fields: deleting.fields(sealed),
+            lives: None,
+        });
+        Ok(self.vault.store.apply(batch).await?.applied())
+    }
+
+    /// Forgets a connection that [`Self::begin_delete`] marked. False when a new grant took its place meanwhile.
+    pub async fn finish_delete(&self, deleting: &Connection) -> Result<bool, VaultError> {
+        let key = self.key(&deleting.slot);
+        let mut batch = Batch::new()
+            .when(Guard::Equals(key.clone(), "id".to_owned(), deleting.id.as_str().into()))
+            .when(Guard::Equals(key.clone(), "status".to_owned(), Status::Deleting.word().into()))
+            .then(Write::Delete { key });
+        for (index, member) in self.indexes(deleting) {
+            batch = batch.then(Write::IndexRemove { index, member });
+        }
+        Ok(self.vault.store.apply(batch).await?.applied())
+    }
+
+    /// The access token, opened; the only secret that a fresh read opens.
+    pub async fn access_token(&self, connection: &Connection) -> Result<AccessToken, VaultError> {
+        let key = self.key(&connection.slot);
+        let place = (record::KIND, connection.grant.as_str());
+        let sealer =
+            self.vault.sealer(self.by.tenant(), &key, place, Some(&connection.sealed.access)).await?;
+        let text = sealer.at(connection.generation).open("access_token", &connection.sealed.access)?;
+        Ok(AccessToken::new(text.as_str()))
+    }
+
+    fn indexes(&self, connection: &Connection) -> [(Key, String); 3] {
+        let (tenant, slot) = (self.by.tenant(), &connection.slot);
+        [
+            (keys::connections(tenant), keys::slot_member(slot)),
+            (keys::connections_by_end_user(tenant), keys::end_user_member(slot)),
+            (keys::connection_ids(tenant), keys::id_member(&connection.id, slot)),
+        ]
+    }
+}

@@ -1,0 +1,153 @@
+//! The data keys of tenants: made at sign-up, wrapped in the tenant's record, unwrapped and kept a minute.
+
+use super::envelope::{DataKey, DoesNotOpen, Place, data_key_of};
+use super::keyring::NotUnwrapped;
+use super::{Vault, VaultError, keys};
+use crate::domain::{DataKeyId, TenantId};
+use crate::ports::{ChanceExt, store::Key, store::Value};
+use crate::telemetry::metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long an unwrapped key may serve before the tenant's record is read again: a destroyed key dies that soon everywhere.
+const KEPT: Duration = Duration::from_mins(1);
+/// How many tenants' keys are kept at once.
+const TENANTS: usize = 10_000;
+
+/// The data keys of one tenant; the first seals.
+pub(super) struct TenantKeys {
+    tenant: TenantId,
+    keys: Vec<DataKey>,
+    read_at: Duration,
+}
+
+/// Unwrapped keys of the tenants asked for lately.
+pub(super) struct Cache(quick_cache::sync::Cache<TenantId, Arc<TenantKeys>>);
+
+impl Cache {
+    pub fn new() -> Self {
+        Self(quick_cache::sync::Cache::new(TENANTS))
+    }
+}
+
+impl TenantKeys {
+    fn has(&self, id: &DataKeyId) -> bool {
+        self.keys.iter().any(|key| key.id == *id)
+    }
+}
+
+/// Seals and opens the fields of one record.
+pub(super) struct Sealer<'a> {
+    vault: &'a Vault,
+    keys: Arc<TenantKeys>,
+    record: &'a Key,
+    kind: &'static str,
+    id: &'a str,
+    generation: u64,
+}
+
+impl Sealer<'_> {
+    fn place(&self, field: &'static str) -> Place<'_> {
+        Place { tenant: &self.keys.tenant, kind: self.kind, id: self.id, field, generation: self.generation }
+    }
+
+    fn fault(&self, field: &'static str) -> VaultError {
+        VaultError::DoesNotOpen { record: self.record.name().to_owned(), field: field.to_owned() }
+    }
+
+    /// The same record at another generation.
+    #[must_use]
+    pub fn at(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// A field and its sealed value, ready to be written.
+    pub fn seal(&self, field: &'static str, plain: &str) -> Result<(String, Value), VaultError> {
+        let key = self.keys.keys.first().ok_or_else(|| self.fault(field))?;
+        let sealed = key.seal(&self.place(field), plain.as_bytes(), &*self.vault.chance);
+        Ok((field.to_owned(), sealed.map_err(|DoesNotOpen| self.fault(field))?.into()))
+    }
+
+    /// The plain text of a sealed field.
+    pub fn open(&self, field: &'static str, envelope: &[u8]) -> Result<Zeroizing<String>, VaultError> {
+        let opened = data_key_of(envelope)
+            .and_then(|id| self.keys.keys.iter().find(|key| key.id == id))
+            .ok_or(DoesNotOpen)
+            .and_then(|key| key.open(&self.place(field), envelope));
+        let plain = opened.map_err(|DoesNotOpen| {
+            alarm(self.record.name(), field);
+            self.fault(field)
+        })?;
+        let text = std::str::from_utf8(&plain).map_err(|_| self.fault(field))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl Vault {
+    /// A new data key for a tenant, wrapped, as it stands in the tenant's record.
+    pub(super) fn new_data_key(&self, tenant: &TenantId) -> Result<String, VaultError> {
+        let id: DataKeyId = self.chance.id();
+        let bytes = Zeroizing::new(self.chance.bytes::<32>());
+        self.keyring.wrap(tenant, &id, &bytes, &*self.chance).ok_or_else(|| VaultError::Corrupt {
+            record: keys::tenant(tenant).name().to_owned(),
+            field: "data_key".to_owned(),
+            what: "could not be wrapped",
+        })
+    }
+
+    /// What seals and opens the fields of one record. `sealed` is an envelope that will have to open: where its key is not
+    /// among those kept, the tenant's record is read again.
+    pub(super) async fn sealer<'a>(
+        &'a self,
+        tenant: &TenantId,
+        record: &'a Key,
+        (kind, id): (&'static str, &'a str),
+        sealed: Option<&[u8]>,
+    ) -> Result<Sealer<'a>, VaultError> {
+        let wanted = sealed.and_then(data_key_of);
+        let keys = match self.kept_keys(tenant) {
+            Some(keys) if wanted.is_none_or(|id| keys.has(&id)) => keys,
+            _ => self.read_keys(tenant).await?,
+        };
+        Ok(Sealer { vault: self, keys, record, kind, id, generation: 0 })
+    }
+
+    fn kept_keys(&self, tenant: &TenantId) -> Option<Arc<TenantKeys>> {
+        let keys = self.data_keys.0.get(tenant)?;
+        let fresh = self.clock.monotonic().saturating_sub(keys.read_at) < KEPT;
+        fresh.then_some(keys)
+    }
+
+    async fn read_keys(&self, tenant: &TenantId) -> Result<Arc<TenantKeys>, VaultError> {
+        let read_at = self.clock.monotonic();
+        let key = keys::tenant(tenant);
+        let record = self.store.get(&key).await?.ok_or_else(|| VaultError::TenantGone(tenant.to_string()))?;
+        let mut unwrapped = Vec::new();
+        for wrapped in record.text("data_key").unwrap_or_default().split(',') {
+            match self.keyring.unwrap(tenant, wrapped) {
+                Ok((id, bytes)) => unwrapped.push(DataKey::new(id, &bytes)),
+                Err(NotUnwrapped::NoSuchKey(master)) => {
+                    return Err(VaultError::MasterKeyMissing { tenant: tenant.to_string(), master });
+                }
+                Err(NotUnwrapped::Damaged) => {
+                    alarm(key.name(), "data_key");
+                    return Err(VaultError::DoesNotOpen {
+                        record: key.name().to_owned(),
+                        field: "data_key".to_owned(),
+                    });
+                }
+            }
+        }
+        let keys = Arc::new(TenantKeys { tenant: tenant.clone(), keys: unwrapped, read_at });
+        self.data_keys.0.insert(tenant.clone(), Arc::clone(&keys));
+        Ok(keys)
+    }
+}
+
+/// Somebody changed the store, or a key is wrong: an operator has to look.
+fn alarm(record: &str, field: &str) {
+    tracing::error!(record, field, "a sealed value does not open in its place");
+    metrics::alarm(metrics::Alarm::DoesNotOpen);
+}

@@ -1,0 +1,155 @@
+//! Names of records and indexes: the one place where they are spelled.
+
+use super::Slot;
+use crate::crypto::hash::sha256_hex;
+use crate::domain::{
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MemberId, ProviderId, TenantId,
+};
+use crate::ports::store::Key;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What stays as it is in a part of a name: RFC 3986 section 2.3 unreserved characters.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// How many shards the index of all tenants has.
+const TENANT_SHARDS: u16 = 64;
+
+fn part(text: &str) -> String {
+    utf8_percent_encode(text, PART).to_string()
+}
+
+fn unpart(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+pub(super) fn tenant(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "tenant")
+}
+
+pub(super) fn member(tenant: &TenantId, id: &MemberId) -> Key {
+    Key::of_tenant(tenant, &format!("member:{id}"))
+}
+
+pub(super) fn api_key(tenant: &TenantId, id: &ApiKeyId) -> Key {
+    Key::of_tenant(tenant, &format!("api-key:{id}"))
+}
+
+pub(super) fn api_keys(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:api-keys")
+}
+
+pub(super) fn integration(tenant: &TenantId, provider: &ProviderId) -> Key {
+    Key::of_tenant(tenant, &format!("integration:{provider}"))
+}
+
+pub(super) fn integrations(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:integrations")
+}
+
+pub(super) fn connection(tenant: &TenantId, slot: &Slot) -> Key {
+    Key::of_tenant(tenant, &format!("connection:{}", slot_member(slot)))
+}
+
+/// Members are `<provider>:<end user>:<account>`, so a prefix selects a provider.
+pub(super) fn connections(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:connections")
+}
+
+/// Members are `<end user>:<provider>:<account>`, so a prefix selects an end user.
+pub(super) fn connections_by_end_user(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:connections-by-end-user")
+}
+
+/// Members are `<id>=<provider>:<end user>:<account>`, so a prefix finds the slot of an id.
+pub(super) fn connection_ids(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:connection-ids")
+}
+
+pub(super) fn slot_member(slot: &Slot) -> String {
+    format!("{}:{}:{}", slot.provider, part(slot.end_user.as_str()), part(slot.account.as_str()))
+}
+
+pub(super) fn end_user_member(slot: &Slot) -> String {
+    format!("{}:{}:{}", part(slot.end_user.as_str()), slot.provider, part(slot.account.as_str()))
+}
+
+pub(super) fn end_user_prefix(end_user: &EndUserId, provider: Option<&ProviderId>) -> String {
+    let end_user = part(end_user.as_str());
+    provider.map_or_else(|| format!("{end_user}:"), |provider| format!("{end_user}:{provider}:"))
+}
+
+pub(super) fn id_member(id: &ConnectionId, slot: &Slot) -> String {
+    format!("{id}={}", slot_member(slot))
+}
+
+/// Reads `<provider>:<end user>:<account>`.
+pub(super) fn parse_slot(member: &str) -> Option<Slot> {
+    let mut parts = member.split(':');
+    let (provider, end_user, account) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Slot {
+        provider: ProviderId::parse(provider)?,
+        end_user: EndUserId::parse(&unpart(end_user)?)?,
+        account: Account::parse(&unpart(account)?)?,
+    })
+}
+
+/// Reads `<end user>:<provider>:<account>`.
+pub(super) fn parse_end_user_member(member: &str) -> Option<Slot> {
+    let mut parts = member.split(':');
+    let (end_user, provider, account) = (parts.next()?, parts.next()?, parts.next()?);
+    parse_slot(&format!("{provider}:{end_user}:{account}"))
+}
+
+pub(super) fn session(hash: &str) -> Key {
+    Key::alone("session", hash)
+}
+
+pub(super) fn state(hash: &str) -> Key {
+    Key::alone("state", hash)
+}
+
+pub(super) fn completion(hash: &str) -> Key {
+    Key::alone("completion", hash)
+}
+
+pub(super) fn email(address: &EmailAddress) -> Key {
+    Key::alone("email", &sha256_hex(address.as_str().as_bytes()))
+}
+
+pub(super) fn pending_sign_up(hash: &str) -> Key {
+    Key::alone("pending-signup", hash)
+}
+
+/// The shard of the index of all tenants that this tenant is in.
+pub(super) fn tenants_shard(tenant: &TenantId) -> Key {
+    let sum =
+        tenant.as_str().bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
+    Key::of_shard("tenants", sum % TENANT_SHARDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Id;
+
+    #[test]
+    fn slots_survive_their_names() {
+        let slot = Slot {
+            provider: ProviderId::parse("slack").unwrap(),
+            end_user: EndUserId::parse("a:b%{c} é\0").unwrap(),
+            account: Account::parse("").unwrap(),
+        };
+        assert_eq!(slot_member(&slot), "slack:a%3Ab%25%7Bc%7D%20%C3%A9%00:");
+        assert_eq!(parse_slot(&slot_member(&slot)).as_ref(), Some(&slot));
+        assert_eq!(parse_end_user_member(&end_user_member(&slot)), Some(slot));
+    }
+
+    #[test]
+    fn a_tenant_is_one_partition() {
+        let id = TenantId::parse("0123456789abcdefghijAB").unwrap();
+        assert_eq!(tenant(&id).partition(), id.as_str());
+        assert_eq!(tenant(&id).name(), "gk:{0123456789abcdefghijAB}:tenant");
+        assert_eq!(session("ab").name(), "gk:session:{ab}");
+        assert_eq!(session("ab").partition(), "ab");
+    }
+}

@@ -1,0 +1,113 @@
+//! The vault: the only place where plaintext meets storage, and where records have types.
+//!
+//! The store below is not trusted: it sees sealed bytes, each bound to its place. The rooms above hold an [`Authority`] and
+//! cannot name another tenant's record. This room knows nothing of HTTP, of providers or of how anybody proved who they are.
+
+mod api_keys;
+mod authority;
+mod connections;
+mod data_keys;
+mod envelope;
+mod error;
+mod fields;
+mod integrations;
+mod keyring;
+mod keys;
+mod members;
+mod schema;
+mod sessions;
+mod sign_ups;
+
+pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
+pub use authority::{Authority, Unproven};
+pub use connections::{
+    Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
+    MoreToken, NewGrant, Slot, Status, Tokens, Trouble,
+};
+pub use error::VaultError;
+pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
+pub use keyring::Keyring;
+pub use members::{Member, Members};
+pub use schema::{FieldKind, RECORDS, RecordSchema};
+pub use sessions::{Completing, ExchangeInputs, NewSession, Opening, Session, SessionState, Sessions};
+pub use sign_ups::{Activation, PendingSignUp, SignUps};
+
+use crate::domain::{ApiKeyId, TenantId};
+use crate::ports::store::Store;
+use crate::ports::{Chance, Clock};
+use std::sync::Arc;
+
+/// Everything that is kept, behind types.
+pub struct Vault {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    keyring: Keyring,
+    data_keys: data_keys::Cache,
+}
+
+impl Vault {
+    /// A vault over `store`, opened by `keyring`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        keyring: Keyring,
+    ) -> Self {
+        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new() }
+    }
+
+    /// The connections of the tenant that `by` proves.
+    pub fn connections<'a>(&'a self, by: &'a Authority) -> Connections<'a> {
+        Connections::new(self, by)
+    }
+
+    /// The integrations of the tenant that `by` proves.
+    pub fn integrations<'a>(&'a self, by: &'a Authority) -> Integrations<'a> {
+        Integrations::new(self, by)
+    }
+
+    /// The API keys of the tenant that `by` proves.
+    pub fn api_keys<'a>(&'a self, by: &'a Authority) -> ApiKeys<'a> {
+        ApiKeys::new(self, by)
+    }
+
+    /// Pending authorizations.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions::new(self)
+    }
+
+    /// Sign-ups not yet verified.
+    pub fn sign_ups(&self) -> SignUps<'_> {
+        SignUps::new(self)
+    }
+
+    /// People, by address.
+    pub fn members(&self) -> Members<'_> {
+        Members::new(self)
+    }
+
+    /// An API key's record and, where asked for, the connection of a slot: one round trip, nothing proven yet.
+    pub async fn key_and_connection(
+        &self,
+        tenant: &TenantId,
+        id: &ApiKeyId,
+        slot: Option<&Slot>,
+    ) -> Result<(Option<ApiKey>, Option<Unproven<Connection>>), VaultError> {
+        let key = keys::api_key(tenant, id);
+        let Some(slot) = slot else {
+            let record = self.store.get(&key).await?;
+            return Ok((record.map(|r| api_keys::read(&key, &r)).transpose()?, None));
+        };
+        let place = keys::connection(tenant, slot);
+        let mut records = self.store.get_many(&[&key, &place]).await?.into_iter();
+        let api_key = records.next().flatten().map(|r| api_keys::read(&key, &r)).transpose()?;
+        let connection = records.next().flatten().map(|r| connections::read(&place, &r)).transpose()?;
+        Ok((api_key, connection.map(|c| Unproven::new(tenant.clone(), c))))
+    }
+
+    /// True when the store answers.
+    pub async fn ping(&self) -> Result<(), VaultError> {
+        Ok(self.store.ping().await?)
+    }
+}

@@ -1,0 +1,16 @@
+//! Grantkeep from outside, all cases in one program: linked once, run in parallel.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::allow_attributes,
+    reason = "a test that fails may panic"
+)]
+
+mod real_parts;
+mod sandbox;
+mod store_contract;
+mod support;
