@@ -14,10 +14,13 @@
 )]
 
 pub mod adapters;
+pub mod app;
 pub mod broker;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod demo;
 pub mod domain;
 pub mod ports;
 pub mod sandbox;
