@@ -88,13 +88,10 @@ pub(super) fn demo(call: &Demo, out: &mut dyn Write) -> Result<(), CommandError>
         let outcome = match &demo.outcome {
             Err(stumble) => Err(CommandError::Failed(format!("the demo stopped: {stumble}"))),
             Ok(summary) => {
+                let refreshes = demo.sandbox.control().counts().refreshes;
                 writeln!(out, "\nDone. First token {}, second token {}.", summary.first, summary.second)?;
-                match summary.differ {
-                    true => {
-                        writeln!(out, "The tokens differ: refreshed once, by the provider's counting too.")?
-                    }
-                    false => writeln!(out, "The tokens are the same.")?,
-                }
+                let said = if summary.differ { "differ" } else { "are the same" };
+                writeln!(out, "The tokens {said}; the provider counted {refreshes} refresh.")?;
                 if call.keep {
                     let (email, password) = &summary.login;
                     writeln!(
