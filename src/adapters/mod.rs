@@ -2,6 +2,7 @@
 
 pub mod embedded;
 pub mod http;
+mod message;
 pub mod outbox;
 pub mod redis;
 pub mod smtp;

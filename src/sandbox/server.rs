@@ -114,5 +114,7 @@ fn serve(listener: TcpListener, site: Site) -> io::Result<Server> {
         if site.controllable { app.service(control::routes()) } else { app }
     };
     let server = HttpServer::new(app).workers(1).tcp_nodelay(true).disable_signals();
+    // Otherwise the delayed answer of a client that went away would go on counting as under way.
+    let server = server.h1_allow_half_closed(false);
     Ok(server.listen(listener)?.run())
 }

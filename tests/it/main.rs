@@ -10,5 +10,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod real_parts;
 mod sandbox;
 mod store_contract;
+mod support;

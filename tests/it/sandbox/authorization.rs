@@ -100,7 +100,7 @@ async fn what_is_wrong_is_told_to_the_client_once_the_way_back_is_known() {
 #[tokio::test]
 async fn without_a_way_back_there_is_a_page() {
     let world = World::new().await;
-    let cases: [&[(&str, &str)]; 8] = [
+    let cases: [Pairs; 8] = [
         &[("client_id", "")],
         &[("client_id", "a"), ("client_id", "b")],
         &[("redirect_uri", "")],

@@ -110,7 +110,9 @@ impl Tokens {
     }
 }
 
-fn encoded(pairs: &[(&str, &str)]) -> String {
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn encoded(pairs: Pairs) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
@@ -155,7 +157,7 @@ impl World {
     }
 
     /// `GET /authorize` with a good request, changed.
-    async fn open(&self, changes: &[(&str, &str)]) -> Seen {
+    async fn open(&self, changes: Pairs<'_>) -> Seen {
         let challenge = URL_SAFE_NO_PAD.encode(hash::sha256(VERIFIER.as_bytes()));
         let good = [
             ("response_type", "code"),
@@ -170,7 +172,7 @@ impl World {
     }
 
     /// The form of a page, filled in, changed and sent from the browser that opened it.
-    async fn decide(&self, page: &Seen, changes: &[(&str, &str)]) -> Seen {
+    async fn decide(&self, page: &Seen, changes: Pairs<'_>) -> Seen {
         let ticket = page.text.split(r#"name="request" value=""#).nth(1).unwrap();
         let ticket = ticket.split('"').next().unwrap();
         let good = [("request", ticket), ("user", "ada"), ("decision", "allow"), ("scope", "profile")];
@@ -186,17 +188,17 @@ impl World {
         self.decide(&self.open(&[]).await, &scopes).await.back().remove("code").unwrap()
     }
 
-    async fn try_post(&self, path: &str, basic: &str, form: &[(&str, &str)]) -> Result<Seen, reqwest::Error> {
+    async fn try_post(&self, path: &str, basic: &str, form: Pairs<'_>) -> Result<Seen, reqwest::Error> {
         let request = self.http.post(self.url(path)).header(CONTENT_TYPE, FORM).body(encoded(form));
         Seen::of(if basic.is_empty() { request } else { request.header(AUTHORIZATION, basic) }).await
     }
 
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Seen {
+    async fn post(&self, path: &str, form: Pairs<'_>) -> Seen {
         self.try_post(path, BASIC, form).await.unwrap()
     }
 
     /// `POST /token` with a good exchange, changed.
-    async fn exchange(&self, code: &str, changes: &[(&str, &str)]) -> Seen {
+    async fn exchange(&self, code: &str, changes: Pairs<'_>) -> Seen {
         let good = [
             ("grant_type", "authorization_code"),
             ("code", code),

@@ -44,7 +44,7 @@ async fn a_client_proves_itself_in_one_way() {
     let id = ("client_id", "sandbox-client");
     let secret = ("client_secret", "sandbox-secret");
     let newcomer = ("client_id", "newcomer");
-    let cases: [(&str, &[(&str, &str)], &str); 12] = [
+    let cases: [(&str, Pairs, &str); 12] = [
         // Past the client's proof the token is found wanting.
         (BASIC, &[], "invalid_grant"),
         (BASIC, &[id], "invalid_grant"),

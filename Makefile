@@ -1,0 +1,24 @@
+# The ways to run things. `make help` lists them.
+
+SHELL := bash
+TOOLS := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
+
+.PHONY: help tools test check demo
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+tools: ## install what the tests need (Redis, Node.js, Python, oidc-provider) into the target folder
+	@tests/tools/install.sh $(TOOLS)
+
+test: tools ## run every test, and say how many cases of which kind ran
+	@tests/tools/run.sh $(TOOLS)
+
+check: ## formatting, lints, and cargo-deny where it is installed
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses bans sources; \
+	else echo 'cargo-deny is not installed; tests/floors/dependencies.rs checks bans, sources and licences'; fi
+
+demo: ## the whole journey, printed step by step
+	cargo run --release -- demo

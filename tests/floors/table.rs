@@ -1,0 +1,137 @@
+//! The house as tables: who may name whom, which crate belongs where, who opens secrets. ARCHITECTURE.md draws it.
+
+/// The floors from the roof down. A room names only rooms of lower floors.
+pub const FLOORS: &[&[&str]] = &[
+    &["app"],
+    &["http", "jobs", "cli", "sandbox", "demo"],
+    &["broker", "issuer", "accounts"],
+    &["vault", "wire"],
+    &["crypto"],
+    &["ports", "catalog", "config"],
+    &["domain", "telemetry"],
+];
+
+/// The wing stands beside the floors: it fills in the ports, and only the roof knows it.
+pub const WING: &str = "adapters";
+
+/// Room, and the rooms it may name. `main` is the binary, `lib` the list of rooms.
+pub const MAY_NAME: &[(&str, &[&str])] = &[
+    ("main", &["app", "cli"]),
+    ("lib", &[]),
+    (
+        "app",
+        &[
+            "http",
+            "jobs",
+            "sandbox",
+            "demo",
+            "broker",
+            "issuer",
+            "accounts",
+            "vault",
+            "wire",
+            "crypto",
+            "ports",
+            "catalog",
+            "config",
+            "domain",
+            "telemetry",
+            "adapters",
+        ],
+    ),
+    ("http", DOORS_NAME),
+    ("jobs", DOORS_NAME),
+    ("cli", DOORS_NAME),
+    ("sandbox", DOORS_NAME),
+    ("demo", DOORS_NAME),
+    ("broker", WORK_NAMES),
+    ("issuer", WORK_NAMES),
+    ("accounts", WORK_NAMES),
+    ("vault", CRAFT_NAMES),
+    ("wire", CRAFT_NAMES),
+    ("crypto", &["ports", "catalog", "config", "domain", "telemetry"]),
+    ("ports", &["domain", "telemetry"]),
+    ("catalog", &["domain", "telemetry"]),
+    ("config", &["domain", "telemetry"]),
+    ("domain", &[]),
+    ("telemetry", &[]),
+    ("adapters", &["ports", "domain", "telemetry"]),
+];
+
+const DOORS_NAME: &[&str] = &[
+    "broker",
+    "issuer",
+    "accounts",
+    "vault",
+    "wire",
+    "crypto",
+    "ports",
+    "catalog",
+    "config",
+    "domain",
+    "telemetry",
+];
+const WORK_NAMES: &[&str] = &["vault", "wire", "crypto", "ports", "catalog", "config", "domain", "telemetry"];
+const CRAFT_NAMES: &[&str] = &["crypto", "ports", "catalog", "config", "domain", "telemetry"];
+
+/// What one room may name although the tables say no: room, room or crate, reason.
+pub const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("cli", "app", "a command line starts the whole; app in turn may not name cli"),
+    ("sandbox", "actix_web", "the sandbox is a server of its own, an upstream and no door of ours"),
+    ("demo", "reqwest", "the demo plays the tenant's backend and the end user's browser over real HTTP"),
+    ("demo", "tokio::net", "the demo picks free ports"),
+];
+
+/// Crates (or parts of one) that have rooms, and those rooms; what is not listed may be used anywhere.
+pub const CRATES: &[(&str, &[&str])] = &[
+    ("actix_web", &["http", "app"]),
+    ("redis", &["adapters"]),
+    ("rusqlite", &["adapters"]),
+    ("reqwest", &["adapters"]),
+    ("lettre", &["adapters"]),
+    ("rustls", &["adapters", "app"]),
+    ("getrandom", &["adapters"]),
+    ("aes_gcm", &["crypto"]),
+    ("argon2", &["crypto"]),
+    ("sha2", &["crypto"]),
+    ("hmac", &["crypto"]),
+    ("subtle", &["crypto"]),
+    ("clap", &["cli"]),
+    ("config", &["config"]),
+    ("toml", &["catalog", "config"]),
+    ("askama", &["http", "sandbox"]),
+    ("tracing_subscriber", &["telemetry"]),
+    ("metrics_exporter_prometheus", &["telemetry", "app"]),
+    // Doing I/O. The ground, the tools and the craft are told things; they do not go and look.
+    ("tokio::net", &["adapters", "http", "app", "sandbox"]),
+    ("tokio::fs", &["adapters"]),
+    ("std::fs", &["adapters", "config", "catalog", "app", "cli", "demo"]),
+    ("std::process", &["main", "cli"]),
+];
+
+/// Files that open secrets (`expose`), and where the plain text goes from there. Unit tests may open their own.
+pub const OPENS_SECRETS: &[(&str, &str)] = &[
+    ("src/domain/secret.rs", "the types themselves"),
+    ("src/crypto/password.rs", "into argon2"),
+    ("src/vault/connections/sealed.rs", "sealed into the record, alone or as a list"),
+    ("src/vault/integrations.rs", "sealed into the record"),
+    ("src/vault/sessions/mod.rs", "sealed into the record; the ticket hashed into its name"),
+    ("src/vault/sign_ups.rs", "hashed into the record's name"),
+    ("src/wire/authorize.rs", "the state, into the address the browser is sent to"),
+    ("src/wire/callback.rs", "the key of a provider's HMAC"),
+    ("src/wire/client.rs", "into the request that proves who we are"),
+    ("src/wire/pkce.rs", "hashed into the challenge"),
+    ("src/wire/profile.rs", "into the Authorization header, as a secret again"),
+    ("src/wire/revoke.rs", "into the body of the revocation request"),
+    ("src/wire/token_request.rs", "into the body of the token request"),
+];
+
+/// Crate roots, whose lints are switched for a whole crate of tests.
+pub const MAY_ALLOW: &[&str] = &["src/lib.rs", "tests/floors.rs", "tests/it/main.rs"];
+
+/// Macros that have no place: unfinished work, print-outs beside the one place that prints, code without a module.
+pub const NO_MACROS: &[&str] =
+    &["todo", "unimplemented", "dbg", "print", "println", "eprint", "eprintln", "include"];
+
+/// Lines a file stays under.
+pub const TOWER: usize = 400;

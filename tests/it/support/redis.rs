@@ -1,0 +1,75 @@
+//! A real redis-server.
+
+use super::process::Leashed;
+use super::tool;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+pub struct RedisServer {
+    _server: Leashed,
+    port: u16,
+}
+
+impl RedisServer {
+    /// The server that cases share: keep to tenants of your own, and count nothing on it. It ends with its last user.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start(&[]));
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// A server for one case alone, with further settings: `["--appendonly", "yes"]`. Without them it keeps nothing on
+    /// disk.
+    pub fn start(settings: &[&str]) -> Self {
+        Leashed::on_a_free_port(|port| Self::start_on(port, settings))
+    }
+
+    /// The same on a port of the case's choosing. When it ended before it was ready: what it said.
+    pub fn start_on(port: u16, settings: &[&str]) -> Result<Self, String> {
+        let number = port.to_string();
+        let mut arguments =
+            vec!["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        arguments.extend(settings);
+        let program = tool("GRANTKEEP_TEST_REDIS_SERVER", "bin/redis-server");
+        let (server, ()) = Leashed::start(&program, &arguments, |server| {
+            server.log().contains("Ready to accept connections").then_some(())
+        })?;
+        Ok(Self { _server: server, port })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// A connection of the test's own.
+    pub fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers")
+    }
+
+    /// Says one thing to the server.
+    pub fn say<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::Cmd::new();
+        command.arg(words).query(&mut self.connection()).expect("it answers")
+    }
+
+    /// How often each command was called since the last `CONFIG RESETSTAT`, by its name in small letters.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let said: String = self.say(&["INFO", "commandstats"]);
+        said.lines().filter_map(calls_of_line).collect()
+    }
+}
+
+/// `cmdstat_get:calls=21,usec=175,…`
+fn calls_of_line(line: &str) -> Option<(String, u64)> {
+    let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+    let calls = numbers.split(',').find_map(|number| number.strip_prefix("calls="))?;
+    Some((name.to_owned(), calls.parse().ok()?))
+}
