@@ -1,0 +1,123 @@
+//! One request, read to its end, and what its handler may ask of it.
+
+use super::body::Fields;
+use super::routes::{Access, Route};
+use super::{State, address, credentials};
+use crate::accounts::{Accounts, Authenticated, Caller};
+use crate::broker::Broker;
+use crate::domain::{Id, ProviderId, Refusal};
+use crate::vault::Slot;
+use actix_web::web::{Bytes, Data};
+use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// What a handler comes to.
+pub(super) type Answer = Result<HttpResponse, Refusal>;
+
+/// One request on a route, its body read to the end.
+pub(super) struct Call {
+    pub(super) route: &'static Route,
+    pub(super) request: HttpRequest,
+    pub(super) body: Bytes,
+    pub(super) state: Data<State>,
+}
+
+impl Call {
+    pub(super) fn accounts(&self) -> &Accounts {
+        &self.state.accounts
+    }
+
+    pub(super) fn broker(&self) -> &Arc<Broker> {
+        &self.state.broker
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.request.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A parameter of the path, as it stands there.
+    pub(super) fn path(&self, name: &str) -> &str {
+        self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    /// The id in the path; what is no id is absent like any other that is not there.
+    pub(super) fn id<T: Id>(&self, what: &str) -> Result<T, Refusal> {
+        T::parse(self.path("id")).ok_or_else(|| Refusal::NotFound { what: what.to_owned() })
+    }
+
+    /// The provider in the path.
+    pub(super) fn provider(&self, parameter: &str) -> Result<ProviderId, Refusal> {
+        let not_found = || Refusal::NotFound { what: "a provider of that name".to_owned() };
+        ProviderId::parse(self.path(parameter)).ok_or_else(not_found)
+    }
+
+    /// The fields of the query.
+    pub(super) fn query<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
+        Fields::of_query(self.request.query_string())?.typed()
+    }
+
+    /// All parameters of the query, whatever they are: what a provider adds of its own must not end a journey.
+    pub(super) fn loose_query(&self) -> Vec<(String, String)> {
+        form_urlencoded::parse(self.request.query_string().as_bytes()).into_owned().collect()
+    }
+
+    /// The fields of the body, without the two that may prove who calls.
+    pub(super) fn fields<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
+        let mut fields = self.untyped()?;
+        if matches!(self.route.access, Access::Caller(_)) {
+            credentials::drop_from(&mut fields);
+        }
+        fields.typed()
+    }
+
+    fn untyped(&self) -> Result<Fields<'_>, Refusal> {
+        if self.request.headers().contains_key(CONTENT_ENCODING) {
+            return Err(Refusal::request("A body with a Content-Encoding is not accepted: send it as it is."));
+        }
+        Fields::of_body(self.header(&CONTENT_TYPE), &self.body)
+    }
+
+    /// All cookies as they were sent (RFC 6265 section 5.4). One that is malformed spoils no other.
+    pub(super) fn cookies(&self) -> Vec<(String, String)> {
+        let headers = self.request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+        let pairs = headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+    }
+
+    /// True when the sender reads JSON and no pages.
+    pub(super) fn wants_json(&self) -> bool {
+        wants_json(&self.request)
+    }
+
+    /// Proves the caller and that the route's scope is theirs. With a slot, the connection comes in the same round trip.
+    pub(super) async fn authenticate(&self, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
+        // A handler of the wrong kind for its route lets nobody in.
+        let Access::Caller(scope) = self.route.access else { return Err(Refusal::Internal) };
+        let presented = match credentials::of_header(self.request.headers())? {
+            Some(presented) => presented,
+            None if self.body.is_empty() => return Err(Refusal::Unauthenticated),
+            None => credentials::take_from(&mut self.untyped()?)?.ok_or(Refusal::Unauthenticated)?,
+        };
+        let authenticated = self.accounts().authenticate(&presented, self.client(), slot).await?;
+        authenticated.caller.may(scope)?;
+        Ok(authenticated)
+    }
+
+    /// The caller of a route that needs one.
+    pub(super) async fn caller(&self) -> Result<Caller, Refusal> {
+        Ok(self.authenticate(None).await?.caller)
+    }
+
+    /// The address it came from, see [`address::client`].
+    pub(super) fn client(&self) -> Option<std::net::IpAddr> {
+        address::client(self.request.peer_addr(), self.request.headers(), &self.state.trusted_proxies)
+    }
+}
+
+/// True when the sender reads JSON and no pages.
+pub(super) fn wants_json(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json") && !accept.contains("text/html")
+}
