@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod accounts;
 pub mod adapters;
 pub mod app;
 pub mod broker;
@@ -22,6 +23,7 @@ pub mod config;
 pub mod crypto;
 pub mod demo;
 pub mod domain;
+pub mod http;
 pub mod ports;
 pub mod sandbox;
 pub mod telemetry;

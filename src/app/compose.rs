@@ -64,7 +64,8 @@ pub async fn check(settings: &Settings) -> Result<usize, StartError> {
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = catalog(settings)?;
-    mailer(settings, &clock, &(Arc::new(SystemChance) as Arc<dyn Chance>))?;
+    let chance: Arc<dyn Chance> = Arc::new(SystemChance);
+    mailer(settings, &clock, &chance)?;
     upstream(settings)?;
     let store = store(settings, &clock)?;
     store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
@@ -159,7 +160,7 @@ fn mailer(
     chance: &Arc<dyn Chance>,
 ) -> Result<Arc<dyn Mailer>, StartError> {
     let (clock, chance, from) = (Arc::clone(clock), Arc::clone(chance), settings.mail.from.as_str());
-    Ok(match &settings.mail.url {
+    Ok(match &settings.mail.route {
         MailRoute::Outbox(folder) => Arc::new(
             OutboxMailer::new(folder.clone(), from, clock, chance)
                 .map_err(|error| StartError::Mail(error.to_string()))?,

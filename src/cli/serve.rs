@@ -45,9 +45,10 @@ pub(super) fn serve(settings: Settings) -> Result<(), CommandError> {
 async fn stop(running: Running) -> Result<(), CommandError> {
     // A second signal ends it at once: whoever sends it has waited long enough.
     tokio::select! {
-        drained = running.stop() => match drained {
-            true => Ok(()),
-            false => Err(CommandError::Failed("stopped before all work under way was done".to_owned())),
+        drained = running.stop() => if drained {
+            Ok(())
+        } else {
+            Err(CommandError::Failed("stopped before all work under way was done".to_owned()))
         },
         _ = asked_to_stop() => Err(CommandError::Failed("stopped at once by a second signal".to_owned())),
     }

@@ -100,7 +100,7 @@ impl<'a> Play<'a> {
         form: &[(&str, &str)],
     ) -> Result<Answer, Stumble> {
         self.say(&format!("backend  POST {}  {}", path(url), masked_form(form)))?;
-        let mut request = self.client.post(url).form(form);
+        let mut request = encoded(self.client.post(url), form);
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
@@ -115,7 +115,7 @@ impl<'a> Play<'a> {
         form: &[(&str, &str)],
     ) -> Result<Answer, Stumble> {
         self.say(&format!("backend  POST {}  {}", path(url), masked_form(form)))?;
-        let request = self.client.post(url).basic_auth(email, Some(password)).form(form);
+        let request = encoded(self.client.post(url).basic_auth(email, Some(password)), form);
         self.send(request).await
     }
 
@@ -136,7 +136,7 @@ impl<'a> Play<'a> {
     /// The browser sends a form.
     pub async fn submit(&mut self, url: &str, form: &[(&str, &str)]) -> Result<Answer, Stumble> {
         self.say(&format!("browser  POST {}  {}", path(url), masked_form(form)))?;
-        let request = self.with_cookies(self.client.post(url).form(form));
+        let request = self.with_cookies(encoded(self.client.post(url), form));
         self.send(request).await
     }
 
@@ -174,6 +174,11 @@ impl<'a> Play<'a> {
     }
 }
 
+fn encoded(request: reqwest::RequestBuilder, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    request.header("content-type", "application/x-www-form-urlencoded").body(body)
+}
+
 /// Scheme and host of others, the path, and of the query only the names.
 fn path(url: &str) -> String {
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
@@ -207,9 +212,13 @@ fn mask_json(value: &mut Value) {
     }
 }
 
-/// The first four characters: enough to tell two apart by eye, too little to use.
+/// Four characters of each end: enough to tell two apart by eye, too little to use. Of a short one nothing of the end.
 pub(super) fn mask(secret: &str) -> String {
-    format!("{}…", secret.chars().take(4).collect::<String>())
+    let letters: Vec<char> = secret.chars().collect();
+    let start: String = letters.iter().take(4).collect();
+    let end: String =
+        if letters.len() < 24 { String::new() } else { letters.iter().skip(letters.len() - 4).collect() };
+    format!("{start}…{end}")
 }
 
 fn shortened(text: &str) -> String {

@@ -50,13 +50,17 @@ fn both_encodings_say_the_same() {
         assert_eq!(sample.scopes.unwrap().join(","), "a,b");
         assert_eq!(sample.secret.unwrap().expose(), "s&t");
         assert_eq!(sample.redirect_url.0, ["https://a.example", "https://b.example"]);
-        assert_eq!(sample.variables, BTreeMap::from([("shop".into(), "x".into()), ("zone".into(), "y".into())]));
+        assert_eq!(
+            sample.variables,
+            BTreeMap::from([("shop".into(), "x".into()), ("zone".into(), "y".into())])
+        );
     }
 }
 
 #[test]
 fn what_is_absent_stays_absent() {
-    let sample = read(JSON, br#"{"provider": "x", "min_ttl": null, "redirect_url": "https://a.example"}"#).unwrap();
+    let sample =
+        read(JSON, br#"{"provider": "x", "min_ttl": null, "redirect_url": "https://a.example"}"#).unwrap();
     assert!(sample.end_user.is_none() && sample.min_ttl.is_none() && !sample.force_refresh);
     assert_eq!(sample.redirect_url.0, ["https://a.example"]);
 }

@@ -8,7 +8,8 @@ fn shown(refusal: &Refusal) -> String {
         let value = response.headers().get(name)?.to_str().ok()?;
         Some(format!("{name}: {value}\n"))
     };
-    let headers: String = ["retry-after", "allow", "www-authenticate"].into_iter().filter_map(header).collect();
+    let headers: String =
+        ["retry-after", "allow", "www-authenticate"].into_iter().filter_map(header).collect();
     let status = response.status().as_u16();
     let body = response.into_body().try_into_bytes().unwrap();
     let members: serde_json::Value = serde_json::from_slice(&body).unwrap();
