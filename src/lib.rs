@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod accounts;
 pub mod crypto;
 pub mod domain;
 pub mod ports;
