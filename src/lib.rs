@@ -14,6 +14,7 @@
 )]
 
 pub mod accounts;
+pub mod adapters;
 pub mod crypto;
 pub mod domain;
 pub mod ports;

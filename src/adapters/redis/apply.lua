@@ -1,0 +1,97 @@
+-- Does a batch, whole or not at all, and answers {number of the guard that did not hold or -1, time}.
+--
+-- KEYS  the distinct names: first the records that are written, then the indexes that are, then the rest.
+-- ARGV  1 how many records are written, 2 how many indexes are, 3 where the times begin,
+--       then the number of guards and the guards, the number of writes and the writes,
+--       and the times: pairs of (place in ARGV, milliseconds from now). A field list ends with a slot for `rev`.
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local place = 3
+local function word()
+  place = place + 1
+  return ARGV[place]
+end
+local function number()
+  return tonumber(word())
+end
+
+for guard = 1, number() do
+  local kind, key = word(), KEYS[number()]
+  local holds
+  if kind == 'absent' then
+    holds = redis.call('EXISTS', key) == 0
+  elseif kind == 'present' then
+    holds = redis.call('EXISTS', key) == 1
+  else
+    local value = redis.call('HGET', key, word())
+    if kind == 'equals' then
+      holds = value == word()
+    elseif kind == 'missing' then
+      holds = not value
+    else -- passed; no time has more than 15 digits before the year 33658, and so many a double holds exactly
+      holds = value and #value <= 15 and string.find(value, '^%d+$') and tonumber(value) <= now
+    end
+  end
+  if not holds then
+    return { guard - 1, now }
+  end
+end
+
+-- These look at the type of everything that will be written: a wrong one ends the script here, before the first write.
+local revs = {}
+for n = 1, tonumber(ARGV[1]) do
+  revs[n] = tonumber(redis.call('HGET', KEYS[n], 'rev') or 0) or 0
+end
+for n = ARGV[1] + 1, ARGV[1] + ARGV[2] do
+  redis.call('ZCARD', KEYS[n])
+end
+
+for n = tonumber(ARGV[3]), #ARGV, 2 do
+  ARGV[tonumber(ARGV[n])] = string.format('%.0f', now + ARGV[n + 1])
+end
+
+-- Lua's stack holds 8,000 values, so long lists go in parts.
+local function call_with(command, key, count)
+  local first, last = place + 1, place + count
+  place = last
+  for n = first, last, 2000 do
+    redis.call(command, key, unpack(ARGV, n, math.min(n + 1999, last)))
+  end
+end
+
+for _ = 1, number() do
+  local kind, n = word(), number()
+  local key = KEYS[n]
+  if kind == 'put' or kind == 'set' then
+    local lives, count = word(), number()
+    -- Not without need: after a first write, if only of this kind, Redis checks its memory limit no more.
+    if kind == 'put' and revs[n] > 0 then
+      redis.call('DEL', key)
+    end
+    revs[n] = revs[n] + 1
+    ARGV[place + count] = string.format('%.0f', revs[n])
+    call_with('HSET', key, count)
+    if lives ~= '' then
+      redis.call('PEXPIRE', key, lives)
+    end
+  elseif kind == 'unset' then
+    local count = number()
+    if revs[n] > 0 then
+      call_with('HDEL', key, count)
+      revs[n] = revs[n] + 1
+      redis.call('HSET', key, 'rev', string.format('%.0f', revs[n]))
+    else
+      place = place + count
+    end
+  elseif kind == 'delete' then
+    redis.call('DEL', key)
+    revs[n] = 0
+  elseif kind == 'add' then
+    redis.call('ZADD', key, 0, word())
+  else
+    redis.call('ZREM', key, word())
+  end
+end
+return { -1, now }

@@ -1,0 +1,216 @@
+//! Random batches on every store and on a model that is nothing but maps: all must agree.
+
+use super::bench::*;
+use grantkeep::domain::Timestamp;
+use grantkeep::ports::store::{Batch, Guard, Key, Outcome, Value, Write};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+type Fields = BTreeMap<String, Vec<u8>>;
+
+#[derive(Default)]
+struct Model {
+    records: BTreeMap<String, (u64, Fields)>,
+    indexes: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Model {
+    fn holds(&self, guard: &Guard, now: Timestamp) -> bool {
+        let record = self.records.get(guard.key().name());
+        let field = |name: &String| record.and_then(|(_, fields)| fields.get(name));
+        match guard {
+            Guard::Absent(_) => record.is_none(),
+            Guard::Present(_) => record.is_some(),
+            Guard::Rev(_, rev) => record.is_some_and(|(ours, _)| ours == rev),
+            Guard::Equals(_, name, value) => field(name) == Some(value),
+            Guard::Missing(_, name) => field(name).is_none(),
+            Guard::Passed(_, name) => {
+                let text = field(name).and_then(|value| std::str::from_utf8(value).ok());
+                text.and_then(|text| text.parse::<i64>().ok()).is_some_and(|time| time <= now.as_millis())
+            }
+        }
+    }
+
+    fn write(&mut self, write: &Write, now: Timestamp) {
+        let name = write.key().name().to_owned();
+        let bytes = |value: &Value| match value {
+            Value::Bytes(bytes) => bytes.clone(),
+            Value::Now(span) => now.plus(*span).as_millis().to_string().into_bytes(),
+        };
+        let plain = |fields: &[(String, Value)]| -> Vec<_> {
+            fields.iter().map(|(field, value)| (field.clone(), bytes(value))).collect()
+        };
+        match write {
+            Write::Put { fields, .. } => {
+                let record = self.records.entry(name).or_default();
+                *record = (record.0 + 1, plain(fields).into_iter().collect());
+            }
+            Write::Set { fields, .. } => {
+                let record = self.records.entry(name).or_default();
+                record.0 += 1;
+                record.1.extend(plain(fields));
+            }
+            Write::Unset { fields, .. } => {
+                if let Some(record) = self.records.get_mut(&name) {
+                    record.0 += 1;
+                    record.1.retain(|field, _| !fields.contains(field));
+                }
+            }
+            Write::Delete { .. } => {
+                self.records.remove(&name);
+            }
+            Write::IndexAdd { member, .. } => {
+                self.indexes.entry(name).or_default().insert(member.clone());
+            }
+            Write::IndexRemove { member, .. } => {
+                self.indexes.entry(name).or_default().remove(member);
+            }
+        }
+    }
+
+    /// What must come of the batch at the time at which it came.
+    fn apply(&mut self, batch: &Batch, now: Timestamp) -> Outcome {
+        if let Some(guard) = batch.guards.iter().position(|guard| !self.holds(guard, now)) {
+            return Outcome::Refused(guard, now);
+        }
+        batch.writes.iter().for_each(|write| self.write(write, now));
+        Outcome::Applied(now)
+    }
+}
+
+/// Kind, record, number.
+type AnyGuard = (u8, u8, u8);
+/// Kind, record, fields and their values.
+type AnyWrite = (u8, u8, Vec<(u8, u8)>);
+
+/// Numbers only: each store makes keys of its own of them.
+#[derive(Clone, Debug)]
+enum Step {
+    Batch(Vec<AnyGuard>, Vec<AnyWrite>),
+    Take(u8),
+}
+
+const RECORDS: u8 = 4;
+const FIELDS: [&str; 4] = ["a", "é", "", "longer name"];
+const MEMBERS: [&str; 5] = ["", "a", "ab", "é", "\u{10ffff}"];
+
+fn field(n: u8) -> String {
+    FIELDS[usize::from(n) % FIELDS.len()].to_owned()
+}
+
+fn value(n: u8) -> Value {
+    match n % 6 {
+        0 => Value::from(""),
+        1 => Value::Bytes(vec![0, 255, b'\r', b'\n', n]),
+        2 => Value::Now(Duration::from_secs(u64::from(n))),
+        3 => Value::from("1000"),
+        4 => Value::from("4000000000000"),
+        _ => Value::Bytes(vec![n; 100]),
+    }
+}
+
+fn guard(bench: &Bench, (kind, record, n): AnyGuard) -> Guard {
+    let key = record_key(bench, record);
+    match kind % 8 {
+        0 => Guard::Absent(key),
+        1 | 2 => Guard::Present(key),
+        3 => Guard::Rev(key, u64::from(n % 4)),
+        4 => Guard::Missing(key, field(n)),
+        5 | 6 => Guard::Passed(key, field(n)),
+        _ => match value(n) {
+            Value::Bytes(bytes) => Guard::Equals(key, field(n), bytes),
+            Value::Now(_) => Guard::Equals(key, field(n), Vec::new()),
+        },
+    }
+}
+
+fn write(bench: &Bench, (kind, record, fields): &AnyWrite) -> Write {
+    let (key, index) = (record_key(bench, *record), index_key(bench, *record));
+    let lives = (kind % 16 == 1).then_some(Duration::from_hours(1));
+    let member = MEMBERS[fields.len() % MEMBERS.len()].to_owned();
+    let fields = fields.iter().map(|(name, n)| (field(*name), value(*n)));
+    match kind % 8 {
+        0 | 1 => Write::Put { key, fields: fields.collect(), lives },
+        2 | 3 => Write::Set { key, fields: fields.collect() },
+        4 => Write::Unset { key, fields: fields.map(|(name, _)| name).collect() },
+        5 => Write::Delete { key },
+        6 => Write::IndexAdd { index, member },
+        _ => Write::IndexRemove { index, member },
+    }
+}
+
+fn record_key(bench: &Bench, n: u8) -> Key {
+    bench.key(&format!("r{}", n % RECORDS))
+}
+
+fn index_key(bench: &Bench, n: u8) -> Key {
+    bench.key(&format!("index:{}", n % 2))
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let guards = prop::collection::vec(any::<AnyGuard>(), 0..3);
+    let fields = prop::collection::vec(any::<(u8, u8)>(), 0..5);
+    let writes = prop::collection::vec((any::<u8>(), any::<u8>(), fields), 0..6);
+    let step = prop_oneof![
+        9 => (guards, writes).prop_map(|(guards, writes)| Step::Batch(guards, writes)),
+        1 => any::<u8>().prop_map(Step::Take),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+async fn agree(bench: &Bench, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut model = Model::default();
+    for step in steps {
+        match step {
+            Step::Take(record) => {
+                let key = record_key(bench, *record);
+                let taken = bench.store.take(&key).await.unwrap().map(|record| fields_of(&record));
+                prop_assert_eq!(taken, model.records.remove(key.name()).map(whole));
+            }
+            Step::Batch(guards, writes) => {
+                let batch = Batch {
+                    guards: guards.iter().map(|g| guard(bench, *g)).collect(),
+                    writes: writes.iter().map(|w| write(bench, w)).collect(),
+                };
+                let outcome = bench.apply(batch.clone()).await;
+                let (Outcome::Applied(now) | Outcome::Refused(_, now)) = outcome;
+                prop_assert_eq!(outcome, model.apply(&batch, now), "{:?}", batch);
+            }
+        }
+        for record in 0..RECORDS {
+            let key = record_key(bench, record);
+            let stored = bench.get(&key).await.map(|record| fields_of(&record));
+            prop_assert_eq!(stored, model.records.get(key.name()).cloned().map(whole), "after {:?}", step);
+        }
+        for n in 0..2 {
+            let index = index_key(bench, n);
+            let members: Vec<_> = model.indexes.get(index.name()).into_iter().flatten().cloned().collect();
+            prop_assert_eq!(bench.scan(&index, "").await, members, "after {:?}", step);
+        }
+    }
+    Ok(())
+}
+
+fn whole((rev, fields): (u64, Fields)) -> Fields {
+    let rev = ("rev".to_owned(), rev.to_string().into_bytes());
+    fields.into_iter().chain([rev]).collect()
+}
+
+fn run(make: fn() -> Bench, cases: u32) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _kept = make();
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    runner.run(&steps(), |steps| runtime.block_on(agree(&make(), &steps))).unwrap();
+}
+
+#[test]
+fn embedded_agrees_with_the_model() {
+    run(Bench::embedded, 64);
+}
+
+#[test]
+fn redis_agrees_with_the_model() {
+    run(Bench::redis, 128);
+}
