@@ -116,6 +116,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
 pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/domain/secret.rs", "the types themselves"),
     ("src/adapters/http/mod.rs", "into the request that goes out"),
+    ("src/adapters/smtp.rs", "into the connection to the mail server"),
     ("src/broker/authorize.rs", "the ticket and the cookie, to the browser that is to hold them"),
     ("src/broker/callback.rs", "the completion, to the browser that came back"),
     ("src/broker/integrations.rs", "nowhere: looked at for characters that cannot be sent"),
