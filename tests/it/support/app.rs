@@ -118,6 +118,8 @@ impl App {
     pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let mut all = settings(&stores, folder.path(), further);
+        all.retain(|(key, _)| key != "log.level");
+        all.push(("log.level".to_owned(), "info".to_owned()));
         all.push(("log.format".to_owned(), "json".to_owned()));
         let variables = all
             .iter()
