@@ -44,7 +44,10 @@ fn hops(
     read: impl Fn(&str) -> Option<IpAddr>,
 ) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name);
-    values.flat_map(|value| value.to_str().unwrap_or_default().split(',')).map(|hop| read(hop.trim())).collect()
+    values
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .map(|hop| read(hop.trim()))
+        .collect()
 }
 
 /// The `for` of one element of `Forwarded`. A comma inside quotes splits it, and what is left names nobody.

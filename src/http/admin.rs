@@ -21,7 +21,9 @@ pub(super) struct Admin {
 }
 
 pub(super) fn configure(app: &mut ServiceConfig) {
-    app.route("/healthz", get().to(healthz)).route("/readyz", get().to(readyz)).route("/metrics", get().to(metrics));
+    app.route("/healthz", get().to(healthz))
+        .route("/readyz", get().to(readyz))
+        .route("/metrics", get().to(metrics));
 }
 
 async fn healthz() -> impl Responder {

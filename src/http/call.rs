@@ -7,8 +7,8 @@ use crate::accounts::{Accounts, Authenticated, Caller};
 use crate::broker::Broker;
 use crate::domain::{Id, ProviderId, Refusal};
 use crate::vault::Slot;
-use actix_web::web::{Bytes, Data};
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
+use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -74,7 +74,9 @@ impl Call {
 
     fn untyped(&self) -> Result<Fields<'_>, Refusal> {
         if self.request.headers().contains_key(CONTENT_ENCODING) {
-            return Err(Refusal::request("A body with a Content-Encoding is not accepted: send it as it is."));
+            return Err(Refusal::request(
+                "A body with a Content-Encoding is not accepted: send it as it is.",
+            ));
         }
         Fields::of_body(self.header(&CONTENT_TYPE), &self.body)
     }

@@ -13,8 +13,7 @@ pub(super) fn of(position: &str) -> String {
 /// The position of a cursor.
 pub(super) fn position(cursor: &str) -> Result<String, Refusal> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.filter(|text| !text.is_empty())
-        .ok_or_else(not_one)
+    text.filter(|text| !text.is_empty()).ok_or_else(not_one)
 }
 
 /// What is no cursor of ours.

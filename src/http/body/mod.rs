@@ -35,7 +35,9 @@ impl<'a> Fields<'a> {
         let mut parts = content_type.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default();
         if parts.any(|parameter| !is_utf8(parameter)) {
-            return Err(Refusal::request("The body must be UTF-8, and its Content-Type must not say otherwise."));
+            return Err(Refusal::request(
+                "The body must be UTF-8, and its Content-Type must not say otherwise.",
+            ));
         }
         if media_type.eq_ignore_ascii_case("application/json") {
             json(body).map(Self)

@@ -79,7 +79,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
         let mut members: Members<'de> = Vec::new();
         while let Some(Name(name)) = from.next_key()? {
             if members.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::custom(format_args!("`{}` is given twice", super::wrong::short(&name))));
+                return Err(A::Error::custom(format_args!(
+                    "`{}` is given twice",
+                    super::wrong::short(&name)
+                )));
             }
             if members.len() == MOST_MEMBERS {
                 return Err(A::Error::custom(format_args!("an object has more than {MOST_MEMBERS} members")));

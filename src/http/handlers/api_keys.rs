@@ -64,8 +64,9 @@ impl<'a> KeyAnswer<'a> {
 impl NewKeyFields {
     fn into_request(self) -> Result<NewApiKey, Refusal> {
         let time = |text: &str| {
-            Timestamp::parse(text)
-                .ok_or_else(|| Refusal::field("expires_at", "must be an RFC 3339 time such as 2027-01-31T12:00:00Z"))
+            Timestamp::parse(text).ok_or_else(|| {
+                Refusal::field("expires_at", "must be an RFC 3339 time such as 2027-01-31T12:00:00Z")
+            })
         };
         let limits = ApiKeyLimits {
             scopes: self.scopes.map_or_else(|| Ok(KeyScopes::all()), |names| key_scopes(&names))?,

@@ -4,7 +4,9 @@ use super::connections::ConnectionAnswer;
 use super::{Answer, Call, json, see_other};
 use crate::accounts::Caller;
 use crate::broker::{Arrival, Begin, Complete, SessionCookie};
-use crate::domain::{Account, CodeVerifier, EndUserId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp};
+use crate::domain::{
+    Account, CodeVerifier, EndUserId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
+};
 use crate::vault::Slot;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;

@@ -12,10 +12,10 @@ use super::call::{Answer, Call};
 use super::door::{Handler, asking, known, open};
 use super::pages;
 use super::routes::RouteName;
+use crate::domain::Refusal;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
-use crate::domain::Refusal;
 use serde::Serialize;
 use url::Url;
 

@@ -76,7 +76,9 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
         Refusal::SessionRefused(SessionFault::Link) => ("This link is not good any more", None, AGAIN),
         Refusal::SessionRefused(SessionFault::Cookie) => (
             "This is not the browser you started in",
-            Some("The connection was begun in another browser, or this one does not keep cookies. It was not made."),
+            Some(
+                "The connection was begun in another browser, or this one does not keep cookies. It was not made.",
+            ),
             AGAIN,
         ),
         Refusal::SessionRefused(_) => ("This cannot go on here", None, AGAIN),
@@ -89,12 +91,12 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
             "Ask for a new one where you got it.",
         ),
         Refusal::Conflict { .. } => ("This did not work", None, ""),
-        Refusal::StoreUnavailable { .. } | Refusal::ProviderUnavailable { .. } | Refusal::RateLimited { .. } => {
+        Refusal::StoreUnavailable { .. }
+        | Refusal::ProviderUnavailable { .. }
+        | Refusal::RateLimited { .. } => {
             ("Not right now", Some("We could not do this at the moment."), LATER)
         }
-        Refusal::Internal => {
-            ("Something went wrong", Some("The fault is ours, and it was recorded."), LATER)
-        }
+        Refusal::Internal => ("Something went wrong", Some("The fault is ours, and it was recorded."), LATER),
         _ => ("This did not work", None, AGAIN),
     }
 }
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn everything_is_escaped() {
         let pending = PendingSignUp {
-            email: EmailAddress::parse("ada'\"&@example.com").unwrap(),
+            email: EmailAddress::parse("ada'&@example.com").unwrap(),
             password_hash: "never shown".to_owned(),
             product: "<script>alert(1)</script>".to_owned(),
             created_at: Timestamp::from_millis(0),

@@ -100,7 +100,7 @@ fn plain_detail(refusal: &Refusal) -> &'static str {
             "Send `Authorization: Bearer` with an API key, or Basic with the e-mail address and password of a verified account."
         }
         Refusal::ConnectionNotFound => {
-            "No connection of that provider, end user and account: send the end user through /authorize-<provider>."
+            "There is no such connection: send the end user through /authorize-<provider> to make one."
         }
         Refusal::EndUserMismatch => {
             "The end user or the code verifier is not the one that the authorization was begun with. It is void: begin anew."
@@ -123,8 +123,12 @@ fn plain_detail(refusal: &Refusal) -> &'static str {
 
 fn session_detail(fault: SessionFault) -> &'static str {
     match fault {
-        SessionFault::State => "The answer belongs to no authorization that is under way: it was used, or is too old.",
-        SessionFault::Cookie => "The authorization was opened in another browser: it can only be finished there.",
+        SessionFault::State => {
+            "The answer belongs to no authorization that is under way: it was used, or is too old."
+        }
+        SessionFault::Cookie => {
+            "The authorization was opened in another browser: it can only be finished there."
+        }
         SessionFault::Path => "The answer came to a path that is not the one it was meant for.",
         SessionFault::Issuer => "The answer does not say that it comes from the provider that was asked.",
         SessionFault::Link => "The link is unknown, was used, or is too old.",
