@@ -13,12 +13,17 @@
     )
 )]
 
+pub mod accounts;
 pub mod adapters;
+pub mod app;
 pub mod broker;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod demo;
 pub mod domain;
+pub mod http;
 pub mod ports;
 pub mod sandbox;
 pub mod telemetry;

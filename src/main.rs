@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The binary: arguments and environment in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grantkeep::cli::run(std::env::args_os(), std::env::vars_os())
+}

@@ -61,7 +61,6 @@ impl RefreshState {
 
 impl Broker {
     /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
-    #[expect(clippy::option_option, reason = "not read, and read and absent, are two things")]
     pub async fn access_token(
         self: &Arc<Self>,
         by: &Authority,

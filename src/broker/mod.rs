@@ -36,6 +36,8 @@ pub struct BrokerSettings {
     pub upstream_timeout: Duration,
     /// How much longer than that an attempt to refresh is left alone by others.
     pub attempt_slack: Duration,
+    /// How long a caller waits for another instance's refresh.
+    pub wait: Duration,
     /// The first pause after a failed refresh; doubled at each further one.
     pub backoff_min: Duration,
     /// The longest pause.

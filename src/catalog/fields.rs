@@ -155,8 +155,8 @@ impl Table<'_> {
         values(params)
     }
 
-    /// Headers, with names and values that HTTP takes (RFC 9110 section 5).
-    pub(super) fn headers(&mut self) -> BTreeMap<String, String> {
+    /// Headers, with names and values that HTTP takes (RFC 9110 section 5), and the placeholders that are `filled` in them.
+    pub(super) fn headers(&mut self, filled: &[&str]) -> BTreeMap<String, String> {
         let headers = self.map("headers");
         for (name, at) in &headers {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -164,8 +164,27 @@ impl Table<'_> {
             if name.is_empty() || !name.bytes().all(token) || !printable {
                 self.fault_at(at, format!("`{name}` is not a header with a printable value"), None);
             }
+            self.check_filled(at, filled);
+            let encodings = ["application/json", "application/x-www-form-urlencoded"];
+            if name.eq_ignore_ascii_case("content-type") && !encodings.contains(&at.value.as_str()) {
+                self.fault_at(
+                    at,
+                    format!("`{}` is not an encoding of bodies", at.value),
+                    Some(&encodings.join(" or ")),
+                );
+            }
         }
         values(headers)
+    }
+}
+
+impl Table<'_> {
+    /// Headers and bodies are no URLs: what is in braces and not `known` would be sent as it stands.
+    pub(super) fn check_filled(&self, at: &At<String>, known: &[&str]) {
+        let holes = at.value.split('{').skip(1).filter_map(|behind| behind.split_once('}'));
+        for (name, _) in holes.filter(|(name, _)| is_name(name) && !known.contains(name)) {
+            self.fault_at(at, format!("nothing fills `{{{name}}}` here"), Some(&hint_for(name, known)));
+        }
     }
 }
 

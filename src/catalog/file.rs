@@ -145,7 +145,7 @@ impl Names<'_> {
         for name in self.variables.keys().map(String::as_str) {
             if self.captured.contains(name)
                 || self.metadata.contains(name)
-                || ["token", "client_id"].contains(&name)
+                || sections::REVOKED.contains(&name)
             {
                 file.fault(
                     format!("`{name}` is a variable and something else too"),
@@ -180,7 +180,7 @@ impl Names<'_> {
     }
 
     fn may_fill(&self, hole: &str, place: Place, used: UsedFor) -> Result<(), Objection> {
-        if used == UsedFor::Revocation && ["token", "client_id"].contains(&hole) {
+        if used == UsedFor::Revocation && sections::REVOKED.contains(&hole) {
             let host = || (format!("`{{{hole}}}` cannot be part of the host"), None);
             return if place.in_host() { Err(host()) } else { Ok(()) };
         }

@@ -85,7 +85,9 @@ impl<'a> Table<'a> {
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'a Entry<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.entries?.get(key)
     }
 
@@ -114,7 +116,7 @@ impl<'a> Table<'a> {
         let at = self.any_text(key);
         match &at {
             Some(at) if at.value.is_empty() => {
-                self.fault_at(at, format!("`{}` is empty", self.name_of(key)), None)
+                self.fault_at(at, format!("`{}` is empty", self.name_of(key)), None);
             }
             None if absent => self.fault(format!("`{}` is missing", self.name_of(key)), None),
             _ => {}
@@ -227,9 +229,8 @@ impl<'a> Table<'a> {
         items.iter().filter_map(table).collect()
     }
 
-    /// Where `key` stands, if the file has it: for what this version does not serve.
-    pub(super) fn presence(&mut self, key: &'static str) -> Option<At<()>> {
-        self.known.push(key);
+    /// Where `key` stands, if the file has it. Does not make it a known one.
+    pub(super) fn presence(&self, key: &str) -> Option<At<()>> {
         let (name, _) = self.entries?.get_key_value(key)?;
         Some(At { value: (), span: name.span() })
     }
@@ -253,6 +254,7 @@ pub(super) fn hint_for(given: &str, known: &[&str]) -> String {
     let closest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match closest.filter(|known| likeness(known) >= ALIKE) {
         Some(known) => format!("did you mean `{known}`?"),
+        None if known.is_empty() => "there is nothing to choose from".to_owned(),
         None => format!("known here: {}", known.join(", ")),
     }
 }

@@ -27,6 +27,9 @@ const TOKEN_PARAMS: [&str; 8] = [
     "access_token",
 ];
 
+/// What is filled into a revocation, besides what every URL knows.
+pub(super) const REVOKED: [&str; 2] = ["token", "client_id"];
+
 /// When a URL is used: it decides what is known by then.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum UsedFor {
@@ -139,7 +142,13 @@ pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoi
     let body = table.choice("body", BodyKind::Form, &bodies);
     let rename = table.rename(&TOKEN_PARAMS);
     let params = table.params(&TOKEN_PARAMS);
-    let headers = table.headers();
+    let headers = table.headers(&[]);
+    if headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+        table.fault(
+            "`token.headers` cannot say the content type",
+            Some("`token.body` does: form, json or query"),
+        );
+    }
     let pointer = |text: &str| Pointer(text.to_owned());
     let usual = ResponsePointers {
         access_token: pointer("/access_token"),
@@ -159,10 +168,10 @@ pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoi
 
 /// What the table does not say is as in `usual`.
 fn response(mut table: Table<'_>, usual: &ResponsePointers) -> Option<ResponsePointers> {
-    let access_token = table.pointer("access_token", Some(&usual.access_token));
-    if access_token.is_none() {
-        table.fault(format!("`{}` must say where the token is", table.name_of("access_token")), None);
-    }
+    let access_token = match table.any_text("access_token") {
+        Some(at) => table.checked_pointer("access_token", at),
+        None => Some(usual.access_token.clone()),
+    };
     let refresh_token = table.pointer("refresh_token", usual.refresh_token.as_ref());
     let expires_in = table.pointer("expires_in", usual.expires_in.as_ref());
     let refresh_expires_in = table.pointer("refresh_expires_in", usual.refresh_expires_in.as_ref());
@@ -267,8 +276,12 @@ pub(super) fn revoke(mut table: Table<'_>, token: Option<&TokenEndpoint>, urls: 
     let auth = table.auth(token.map_or(ClientAuth::Basic, |token| token.auth));
     let tokens = [("refresh", RevokeToken::Refresh), ("access", RevokeToken::Access)];
     let which = table.choice("token", RevokeToken::Refresh, &tokens);
-    let body = values(table.map("body"));
-    let headers = table.headers();
+    let body = table.map("body");
+    for at in body.values() {
+        table.check_filled(at, &REVOKED);
+    }
+    let headers = table.headers(&REVOKED);
+    let body = values(body);
     table.finish();
     Some(Revoke { url: url?, method: method?, auth: auth?, token: which?, body, headers })
 }

@@ -113,7 +113,7 @@ impl Template {
         let template = Self {
             text: text.to_owned(),
             insecure,
-            authority: parts(authority, |whole, after| host_place(whole, after))?,
+            authority: parts(authority, host_place)?,
             path: parts(path, |_, _| Place::Path)?,
             query: query.map(|query| parts(query, |_, _| Place::Query)).transpose()?,
         };

@@ -196,6 +196,8 @@ pub struct Limits {
     pub password_waiters: usize,
     /// From one address in an hour.
     pub sign_ups_per_hour: u32,
+    /// To one e-mail address in an hour.
+    pub mails_per_hour: u32,
     /// From one address, and for one account, in a minute.
     pub failed_logins_per_minute: u32,
 }

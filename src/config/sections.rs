@@ -144,11 +144,13 @@ fn limits(r: &mut Reader) -> Option<Limits> {
     let password_hashes = r.read("limits.password_hashes", parse::per_core);
     let password_waiters = r.read("limits.password_waiters", parse::number(0, 100_000));
     let sign_ups_per_hour = r.read("limits.sign_ups_per_hour", parse::number(1, u32::MAX));
+    let mails_per_hour = r.read("limits.mails_per_hour", parse::number(1, u32::MAX));
     let failed_logins_per_minute = r.read("limits.failed_logins_per_minute", parse::number(1, u32::MAX));
     Some(Limits {
         password_hashes: password_hashes?,
         password_waiters: password_waiters?,
         sign_ups_per_hour: sign_ups_per_hour?,
+        mails_per_hour: mails_per_hour?,
         failed_logins_per_minute: failed_logins_per_minute?,
     })
 }

@@ -45,6 +45,9 @@ pub fn authorize_url(provider: &Provider, inputs: &AuthorizeInputs<'_>) -> Resul
         .extend_pairs(renamed(&ours, &rules.rename))
         .extend_pairs(scope.map(|name| (name, scopes.as_str())))
         .extend_pairs(&rules.params);
+    // Both spell a space in a form (RFC 6749 appendix B), but not every authorization server reads `+` as one.
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
     Ok(url)
 }
 

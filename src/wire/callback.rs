@@ -136,3 +136,110 @@ pub fn check_issuer(provider: &Provider, values: &Values, iss: Option<&str>) -> 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{BuiltIn, Catalog};
+    use std::sync::Arc;
+
+    fn with(more: &str) -> Arc<Provider> {
+        let text = format!(
+            "name = 'Some'\nprotocol = 'oauth2'\nauthorize.url = 'https://a.example/a'\ntoken.url = 'https://a.example/t'\n{more}"
+        );
+        let catalog = Catalog::load(&[BuiltIn { id: "some", text: text.leak() }], &[], false).unwrap();
+        Arc::clone(catalog.iter().next().unwrap())
+    }
+
+    fn query(text: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+    }
+
+    fn fault(more: &str, text: &str) -> CallbackFault {
+        read_callback(&with(more), &query(text)).unwrap_err()
+    }
+
+    #[test]
+    fn a_code_or_a_refusal() {
+        let good =
+            read_callback(&with(""), &query("state=S&code=C%2B1&iss=https%3A%2F%2Fa.example&x=y")).unwrap();
+        assert_eq!((good.state.expose(), good.iss.as_deref()), ("S", Some("https://a.example")));
+        assert!(matches!(&good.returned, Returned::Code(code) if code.expose() == "C+1"));
+        assert!(good.captured.is_empty() && !good.returned.is_denial());
+        let denied = read_callback(&with(""), &query("state=S&error=access_denied&code=")).unwrap();
+        assert!(denied.returned.is_denial());
+        let failed = read_callback(&with(""), &query("state=S&error=%1B%5Bserver_error")).unwrap();
+        assert!(matches!(&failed.returned, Returned::Error(code) if code == "[server_error"));
+        let renamed =
+            read_callback(&with("authorize.code_param = 'auth_code'"), &query("state=S&auth_code=C"))
+                .unwrap();
+        assert!(matches!(renamed.returned, Returned::Code(_)));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert_eq!(fault("", "state=S&state=T&code=C"), CallbackFault::Repeated);
+        assert_eq!(fault("", "state=S&code=C&code=C"), CallbackFault::Repeated);
+        assert_eq!(fault("", "state=S&code=C&x=1&x=1"), CallbackFault::Repeated);
+        assert_eq!(fault("", "code=C"), CallbackFault::NoState);
+        assert_eq!(fault("", "state=&code=C"), CallbackFault::NoState);
+        assert_eq!(fault("", ""), CallbackFault::NoState);
+        assert_eq!(fault("", "state=S"), CallbackFault::NoOutcome);
+        assert_eq!(fault("", "state=S&code=C&error=access_denied"), CallbackFault::NoOutcome);
+    }
+
+    #[test]
+    fn only_what_the_file_lists_is_captured() {
+        let more =
+            "callback.capture = ['realmId', 'accounts-server']\nhosts.accounts-server = ['.zoho.example']";
+        let text = "state=S&code=C&realmId=42&other=1&accounts-server=https%3A%2F%2Feu.zoho.example";
+        let good = read_callback(&with(more), &query(text)).unwrap();
+        let captured: Vec<_> = good.captured.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(captured, ["accounts-server=https://eu.zoho.example", "realmId=42"]);
+        let evil = "state=S&code=C&accounts-server=https%3A%2F%2Fevil.example";
+        assert_eq!(fault(more, evil), CallbackFault::Host("accounts-server".to_owned()));
+    }
+
+    #[test]
+    fn issuers_are_compared_as_text() {
+        let check = |more: &str, iss| check_issuer(&with(more), &Values::new(), iss);
+        let known = "issuer = 'https://a.example'";
+        let required = "issuer = 'https://a.example'\niss_required = true";
+        assert_eq!(check("", Some("https://any.example")), Ok(()));
+        assert_eq!(check(known, None), Ok(()));
+        assert_eq!(check(required, None), Err(IssuerFault::Missing));
+        assert_eq!(check(required, Some("https://a.example")), Ok(()));
+        for other in
+            ["https://a.example/", "https://A.example", "https://a.example:443", "https://b.example", ""]
+        {
+            assert_eq!(check(known, Some(other)), Err(IssuerFault::Other), "{other}");
+        }
+        let unknown = "issuer = 'https://{shop}.shops.example.com'\nvariables.shop = {}";
+        assert!(matches!(check(unknown, Some("x")), Err(IssuerFault::Unknown(_))));
+    }
+
+    #[test]
+    fn signatures() {
+        let some = with("callback.hmac = { param = 'hmac', algorithm = 'sha256' }");
+        let secret = ClientSecret::new("hush");
+        // The example of Shopify's documentation; openssl dgst -sha256 -hmac hush says the same.
+        let signed = "code=0907a61c0c8d55e99db179b68161bc00&shop=some-shop.myshopify.com&state=0.6784241404160823&timestamp=1337178173";
+        let mac = "700e2dadb827fcc8609e9d5ce208b2e9cdaab9df07390d2cbca10d7c328fc4bf";
+        let check = |text: &str, secret| check_hmac(&some, &query(text), secret);
+        assert_eq!(check(&format!("hmac={mac}&{signed}"), Some(&secret)), Ok(()));
+        assert_eq!(check(&format!("{signed}&hmac={}", mac.to_uppercase()), Some(&secret)), Ok(()));
+        for bad in [
+            signed.to_owned(),
+            format!("{signed}&hmac="),
+            format!("{signed}&hmac={mac}0"),
+            format!("{}&hmac={mac}", signed.replace("some-shop", "evil-shop")),
+            format!("{signed}&hmac={mac}&extra=1"),
+            // Two parameters must not pass for one with an ampersand in it.
+            format!("{}&hmac={mac}", signed.replace("&shop=", "%26shop%3D")),
+        ] {
+            assert_eq!(check(&bad, Some(&secret)), Err(CallbackFault::Signature), "{bad}");
+        }
+        assert_eq!(check(&format!("hmac={mac}&{signed}"), None), Err(CallbackFault::Signature));
+        assert_eq!(check_hmac(&with(""), &query("state=S"), None), Ok(()));
+    }
+}

@@ -45,7 +45,7 @@ fn method_of(method: HttpMethod) -> Method {
     }
 }
 
-/// The headers of every request: the answer as JSON, then what the file adds.
+/// The headers of every request: the answer as JSON, then what the file adds. The content type belongs to the body.
 pub(super) fn headers(
     authorization: Option<Secret>,
     further: &BTreeMap<String, String>,
@@ -54,6 +54,9 @@ pub(super) fn headers(
     headers.extend(authorization.map(|value| ("authorization".to_owned(), value)));
     for (name, value) in further {
         let name = name.to_ascii_lowercase();
+        if name == "content-type" {
+            continue;
+        }
         headers.retain(|(ours, _)| *ours != name);
         headers.push((name, Secret::new(value.as_str())));
     }

@@ -43,3 +43,6 @@ pub enum BuildError {
 pub fn fingerprint(provider: &Provider) -> String {
     hash::sha256_hex(provider.canonical_text().as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

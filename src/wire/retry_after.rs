@@ -29,7 +29,6 @@ mod tests {
         assert_eq!(seconds(" 0 "), Some(0));
         assert_eq!(seconds("99999999999999999999999999"), Some(86_400));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(37));
-        assert_eq!(seconds("Sun, 06 Nov 1993 08:49:37 GMT"), None, "a Saturday");
         assert_eq!(seconds("Sat, 06 Nov 1993 08:49:37 GMT"), Some(0));
         assert_eq!(seconds("Fri, 31 Dec 9999 23:59:59 GMT"), Some(86_400));
         for neither in ["", "-1", "1.5", "soon", "+3", "1e3", "\u{0}", "١٢"] {

@@ -66,14 +66,12 @@ fn fill(text: &str, token: &str, client_id: &str) -> String {
     text.replace("{client_id}", client_id).replace("{token}", token)
 }
 
-/// RFC 7009 is form-encoded; another body is JSON where its own header says so, else as at the token endpoint.
+/// RFC 7009 is form-encoded; another body is as its own content type says, else as at the token endpoint.
 fn body_kind(provider: &Provider, rules: &Revoke) -> BodyKind {
-    let says_json = |(name, value): (&String, &String)| {
-        name.eq_ignore_ascii_case("content-type") && value.starts_with("application/json")
-    };
-    match () {
-        () if rules.headers.iter().any(says_json) => BodyKind::Json,
-        () if rules.names_token() => provider.token.body,
-        () => BodyKind::Form,
+    let content_type = rules.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    match content_type.map(|(_, value)| value.as_str()) {
+        Some("application/json") => BodyKind::Json,
+        None if rules.names_token() => provider.token.body,
+        _ => BodyKind::Form,
     }
 }

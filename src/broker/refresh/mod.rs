@@ -111,7 +111,6 @@ impl Broker {
 
     async fn try_fly(&self, ask: &Ask) -> Result<Landed, Refusal> {
         let connections = self.vault.connections(&ask.by);
-        let patience = self.attempt_lasts() + self.settings.attempt_slack;
         let began = self.ports.clock.monotonic();
         let mut pause = Duration::from_millis(10);
         loop {
@@ -126,7 +125,7 @@ impl Broker {
             if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
                 return self.attempt(ask, connection, attempt, ready, claimed_at).await;
             }
-            if self.ports.clock.monotonic().saturating_sub(began) > patience {
+            if self.ports.clock.monotonic().saturating_sub(began) > self.settings.wait {
                 let refusal = Refusal::ProviderUnavailable { retry_after: Duration::from_secs(1) };
                 return Ok(Landed::Kept(Some(Box::new(connection)), refusal));
             }

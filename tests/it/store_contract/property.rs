@@ -80,10 +80,15 @@ impl Model {
     }
 }
 
-/// Names without a tenant; each store gets its own.
+/// Kind, record, number.
+type AnyGuard = (u8, u8, u8);
+/// Kind, record, fields and their values.
+type AnyWrite = (u8, u8, Vec<(u8, u8)>);
+
+/// Numbers only: each store makes keys of its own of them.
 #[derive(Clone, Debug)]
 enum Step {
-    Batch(Vec<(u8, u8, u8)>, Vec<(u8, u8, Vec<(u8, u8)>)>),
+    Batch(Vec<AnyGuard>, Vec<AnyWrite>),
     Take(u8),
 }
 
@@ -106,7 +111,7 @@ fn value(n: u8) -> Value {
     }
 }
 
-fn guard(bench: &Bench, (kind, record, n): (u8, u8, u8)) -> Guard {
+fn guard(bench: &Bench, (kind, record, n): AnyGuard) -> Guard {
     let key = record_key(bench, record);
     match kind % 8 {
         0 => Guard::Absent(key),
@@ -121,7 +126,7 @@ fn guard(bench: &Bench, (kind, record, n): (u8, u8, u8)) -> Guard {
     }
 }
 
-fn write(bench: &Bench, (kind, record, fields): &(u8, u8, Vec<(u8, u8)>)) -> Write {
+fn write(bench: &Bench, (kind, record, fields): &AnyWrite) -> Write {
     let (key, index) = (record_key(bench, *record), index_key(bench, *record));
     let lives = (kind % 16 == 1).then_some(Duration::from_hours(1));
     let member = MEMBERS[fields.len() % MEMBERS.len()].to_owned();
@@ -145,7 +150,7 @@ fn index_key(bench: &Bench, n: u8) -> Key {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let guards = prop::collection::vec(any::<(u8, u8, u8)>(), 0..3);
+    let guards = prop::collection::vec(any::<AnyGuard>(), 0..3);
     let fields = prop::collection::vec(any::<(u8, u8)>(), 0..5);
     let writes = prop::collection::vec((any::<u8>(), any::<u8>(), fields), 0..6);
     let step = prop_oneof![

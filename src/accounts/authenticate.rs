@@ -1,0 +1,155 @@
+//! Authentication: the one place in this room where authority is made.
+//!
+//! Whatever is wrong with a credential, the answer is the same. With a password the time is the same too: an address that
+//! nobody owns, and one that is none, cost the same hash and the same number of reads as a wrong password.
+
+use super::api_key::ApiKeyText;
+use super::caller::{Authenticated, Caller, Presented};
+use super::memo::{Look, Seen};
+use super::{Accounts, password as rules, veil::Veiled};
+use crate::crypto::{hash::same, password};
+use crate::domain::{EmailAddress, Password, Refusal, Secret};
+use crate::ports::ChanceExt;
+use crate::vault::{Authority, Member, Slot};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Accounts {
+    /// Proves who calls. `from` is the caller's network address where it is known; the connection of `slot` comes along
+    /// where that costs no further round trip.
+    ///
+    /// Refuses with [`Refusal::Unauthenticated`] whatever was wrong, [`Refusal::OutsideKeyLimits`] a good key from a wrong
+    /// network, [`Refusal::RateLimited`] after too many wrong passwords or while too many wait to have theirs checked.
+    pub async fn authenticate(
+        &self,
+        presented: &Presented,
+        from: Option<IpAddr>,
+        slot: Option<&Slot>,
+    ) -> Result<Authenticated, Refusal> {
+        match presented {
+            Presented::Key(key) => self.by_key(key, from, slot).await,
+            Presented::Password { email, password } => {
+                let caller = self.by_password(email, &rules::normalized(password), from).await?;
+                Ok(Authenticated { caller, connection: None })
+            }
+        }
+    }
+
+    async fn by_key(
+        &self,
+        key: &Secret,
+        from: Option<IpAddr>,
+        slot: Option<&Slot>,
+    ) -> Result<Authenticated, Refusal> {
+        let text = ApiKeyText::parse(key).ok_or(Refusal::Unauthenticated)?;
+        let (record, connection) = self.vault.key_and_connection(&text.tenant, &text.id, slot).await?;
+        let record = record
+            .filter(|record| same(record.secret_hash.as_bytes(), text.secret_hash().as_bytes()))
+            .ok_or(Refusal::Unauthenticated)?;
+        if record.limits.expires_at.is_some_and(|end| end <= self.clock.now()) {
+            tracing::debug!(tenant = %text.tenant, key = %text.id, "an expired API key was refused");
+            return Err(Refusal::Unauthenticated);
+        }
+        let caller = Caller::key(Authority::proven(text.tenant), record.id, record.limits);
+        caller.may_call_from(from)?;
+        let connection = slot.map(|_| connection.and_then(|read| read.proven_by(caller.authority())));
+        Ok(Authenticated { caller, connection })
+    }
+
+    async fn by_password(
+        &self,
+        email: &str,
+        password: &Password,
+        from: Option<IpAddr>,
+    ) -> Result<Caller, Refusal> {
+        let address = EmailAddress::parse(email).ok();
+        let name = address.as_ref().map_or(email, EmailAddress::as_str);
+        let login = self.veil.login(name, password.expose());
+        if let Some(seen) = self.memo.seen(&login, self.clock.monotonic()) {
+            let member = self.vault.members().read(&seen.tenant, &seen.member).await?;
+            if let Some(member) = member.filter(|member| seen.still(member, name)) {
+                return Ok(proven(member));
+            }
+            self.memo.forget(&login, &seen);
+        }
+        let tried: Vec<Veiled> = [Some(self.veil.email(name)), from.map(|from| self.veil.network(from))]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.not_too_often(&tried)?;
+        // Read before the wait for others with this password: a store that hangs holds up nobody twice.
+        let member = self.member_of(address.as_ref()).await?;
+        loop {
+            match self.memo.look(&login, self.clock.monotonic()).await {
+                Look::Seen(seen) => match &member {
+                    Some(member) if seen.still(member, name) => return Ok(proven(member.clone())),
+                    _ => self.memo.forget(&login, &seen),
+                },
+                Look::First(first) => {
+                    let member = self.check(member, password, tried).await?;
+                    first.remember(Seen::new(&member, self.clock.monotonic()));
+                    return Ok(proven(member));
+                }
+            }
+        }
+    }
+
+    /// Hashes the password and compares; a wrong one counts against those that `tried`.
+    async fn check(
+        &self,
+        member: Option<Member>,
+        password: &Password,
+        tried: Vec<Veiled>,
+    ) -> Result<Member, Refusal> {
+        let turn = self.hashing.turn().await?;
+        // Others may have failed while this one waited.
+        self.not_too_often(&tried)?;
+        let phc = member.as_ref().map(|member| member.password_hash.clone());
+        let (password, salt) = (password.clone(), self.chance.bytes());
+        let (failed, clock) = (Arc::clone(&self.failed_logins), Arc::clone(&self.clock));
+        let right = turn.run(move || {
+            // Where nobody is, a hash that is of no use: as dear as a comparison.
+            let nobody = || password::hash(&password, &salt).is_ok_and(|_| false);
+            let right = phc.map_or_else(nobody, |phc| password::verify(&password, &phc));
+            if !right {
+                // Counted here, before the turn ends: a caller who does not stay for the answer is counted too.
+                let now = clock.monotonic();
+                for who in &tried {
+                    // Where nothing is left, there is nothing more to take.
+                    let _ = failed.take(who, now);
+                }
+            }
+            right
+        });
+        if right.await? {
+            return member.ok_or(Refusal::Unauthenticated);
+        }
+        tracing::debug!("a wrong password was refused");
+        Err(Refusal::Unauthenticated)
+    }
+
+    fn not_too_often(&self, tried: &[Veiled]) -> Result<(), Refusal> {
+        let now = self.clock.monotonic();
+        let wait = tried.iter().filter_map(|who| self.failed_logins.check(who, now).err()).max();
+        wait.map_or(Ok(()), |retry_after: Duration| Err(Refusal::RateLimited { retry_after }))
+    }
+
+    /// The member of an address; where there is none, after as many reads.
+    async fn member_of(&self, address: Option<&EmailAddress>) -> Result<Option<Member>, Refusal> {
+        let members = self.vault.members();
+        let found = match address {
+            Some(address) => members.find(address).await?,
+            None => None,
+        };
+        if found.is_none() {
+            members.read(&self.chance.id(), &self.chance.id()).await?;
+        }
+        Ok(found)
+    }
+}
+
+/// To be called with a member whose password was just found right.
+fn proven(member: Member) -> Caller {
+    Caller::member(Authority::proven(member.tenant), member.id)
+}

@@ -1,0 +1,97 @@
+//! Accounts: who signs up, who calls, and what a caller may do.
+//!
+//! A credential comes in here and a [`Caller`] goes out; it holds the authority through which the vault names records. This
+//! room knows nothing of HTTP, of providers or of what a caller is after. Passwords follow NIST SP 800-63B-4 section 3.1.1,
+//! sign-up and login the OWASP cheat sheets on authentication: nothing here tells whether an address has an account.
+
+mod api_key;
+mod authenticate;
+mod caller;
+mod guessable;
+mod hashing;
+mod keys;
+mod limiter;
+mod mail;
+mod memo;
+mod password;
+mod sign_up;
+#[cfg(test)]
+mod tests;
+mod veil;
+
+pub use caller::{Authenticated, Caller, Presented, Principal};
+pub use keys::NewApiKey;
+pub use sign_up::SignUp;
+
+use crate::ports::{Chance, ChanceExt, Clock, Mailer, Tasks};
+use crate::vault::Vault;
+use hashing::Hashing;
+use limiter::Limiter;
+use mail::Postman;
+use memo::Memo;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+use veil::Veil;
+
+/// What an operator may set about accounts.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// What browsers see; the only source of the host in a mail's link.
+    pub public_url: Url,
+    /// Passwords hashed at once, each on a core of its own for some 20 ms and with 19 MiB.
+    pub hashes_at_once: usize,
+    /// Callers that may wait for their turn to have a password hashed; further ones are refused.
+    pub hashes_waiting: usize,
+    /// How long the link of a sign-up is good.
+    pub sign_up_life: Duration,
+    /// Sign-ups from one network address (of IPv6, one /64) in an hour.
+    pub sign_ups_per_hour: u32,
+    /// Mails to one e-mail address in an hour; sign-ups beyond it are answered alike and send nothing.
+    pub mails_per_hour: u32,
+    /// Wrong passwords in a minute, for one e-mail address and from one network address.
+    pub failed_logins_per_minute: u32,
+}
+
+/// Tenants' members and API keys.
+pub struct Accounts {
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    settings: AccountSettings,
+    hashing: Hashing,
+    postman: Postman,
+    memo: Memo,
+    veil: Veil,
+    sign_ups: Limiter,
+    mails: Limiter,
+    failed_logins: Arc<Limiter>,
+}
+
+impl Accounts {
+    /// Accounts over `vault`. Passwords are hashed and mails are sent on `tasks`.
+    pub fn new(
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        mailer: Arc<dyn Mailer>,
+        tasks: Tasks,
+        settings: AccountSettings,
+    ) -> Self {
+        const MINUTE: Duration = Duration::from_mins(1);
+        const HOUR: Duration = Duration::from_hours(1);
+        Self {
+            hashing: Hashing::new(tasks.clone(), settings.hashes_at_once, settings.hashes_waiting),
+            postman: Postman::new(mailer, tasks),
+            memo: Memo::new(),
+            veil: Veil::new(chance.bytes()),
+            sign_ups: Limiter::new(settings.sign_ups_per_hour, HOUR),
+            mails: Limiter::new(settings.mails_per_hour, HOUR),
+            failed_logins: Arc::new(Limiter::new(settings.failed_logins_per_minute, MINUTE)),
+            vault,
+            clock,
+            chance,
+            settings,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why the server did not start: what was wrong, where, and what to do.
+
+use crate::adapters::embedded::OpenError;
+use crate::adapters::http::NoWayOut;
+use crate::adapters::redis::RedisUrlError;
+use crate::catalog::CatalogFaults;
+use crate::config::ConfigFaults;
+use std::io;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings have faults; all of them are named.
+    #[error("{0}")]
+    Config(#[from] ConfigFaults),
+    /// Provider files have faults; all of them are named.
+    #[error("{0}")]
+    Catalog(#[from] CatalogFaults),
+    /// The database of the embedded store cannot be used.
+    #[error("store.url: {0}")]
+    Embedded(#[from] OpenError),
+    /// The URL of Redis cannot be used.
+    #[error("store.url {0}")]
+    Redis(#[from] RedisUrlError),
+    /// The store is there by its URL and does not answer.
+    #[error("store.url: {0}; is the server running, and may this user write to it?")]
+    StoreSilent(String),
+    /// Mail cannot be set up.
+    #[error("mail: {0}")]
+    Mail(String),
+    /// Requests to providers cannot be set up.
+    #[error("{0}")]
+    Upstream(#[from] NoWayOut),
+    /// A port cannot be had.
+    #[error("{key}: cannot listen on {address}: {source}; set {key} to a free port")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder or file of the demo cannot be made.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// What was tried, for [`Result::map_err`].
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}

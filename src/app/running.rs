@@ -1,0 +1,96 @@
+//! A server that runs, and how it stops.
+
+use super::error::StartError;
+use crate::http::{self, HttpSettings, HttpState, Stopper};
+use crate::ports::Tasks;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use url::Url;
+
+/// What a server stands on besides its state.
+pub(super) struct Parts {
+    pub public_at: SocketAddr,
+    pub admin_at: SocketAddr,
+    pub public_url: Url,
+    pub patience: Duration,
+    pub tasks: Tasks,
+    pub runtime: Runtime,
+}
+
+/// A server that runs until [`Running::stop`].
+pub struct Running {
+    parts: Parts,
+    stopper: Stopper,
+    ended: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Running {
+    /// Serves on a thread of its own, so that any runtime can start a server.
+    pub(super) async fn begin(
+        parts: Parts,
+        http: HttpSettings,
+        state: HttpState,
+    ) -> Result<Self, StartError> {
+        let (tell_started, started) = oneshot::channel();
+        let (tell_ended, ended) = oneshot::channel();
+        let serve = move || {
+            actix_web::rt::System::new().block_on(async move {
+                match http::run(http, state) {
+                    Err(error) => drop(tell_started.send(Err(error))),
+                    Ok(running) => {
+                        let told = tell_started.send(Ok(running.stopper()));
+                        let outcome = if told.is_ok() { running.ended().await } else { Ok(()) };
+                        drop(tell_ended.send(outcome));
+                    }
+                }
+            });
+        };
+        let spawned = std::thread::Builder::new().name("http".to_owned()).spawn(serve);
+        spawned.map_err(StartError::io("a thread for the server"))?;
+        let stopper = started
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("it ended before it served")))
+            .map_err(StartError::io("the HTTP server"))?;
+        Ok(Self { parts, stopper, ended })
+    }
+
+    /// Where the public port listens.
+    pub fn public_at(&self) -> SocketAddr {
+        self.parts.public_at
+    }
+
+    /// Where the admin port listens.
+    pub fn admin_at(&self) -> SocketAddr {
+        self.parts.admin_at
+    }
+
+    /// What browsers see.
+    pub fn public_url(&self) -> &Url {
+        &self.parts.public_url
+    }
+
+    /// Returns when the server ended without being asked to.
+    pub async fn failed(&mut self) -> io::Error {
+        match (&mut self.ended).await {
+            Ok(Err(error)) => error,
+            _ => io::Error::other("the server ended by itself"),
+        }
+    }
+
+    /// Takes nothing new, finishes requests, then exchanges, refreshes and mails under way. False when some were not done in
+    /// time.
+    pub async fn stop(self) -> bool {
+        tracing::info!(under_way = self.parts.tasks.under_way(), "stopping");
+        self.stopper.stop().await;
+        let drained = self.parts.tasks.drain(self.parts.patience).await;
+        if !drained {
+            tracing::error!(left = self.parts.tasks.under_way(), "stopped before all work was done");
+        }
+        // Not dropped here: a runtime may not be dropped on another.
+        self.parts.runtime.shutdown_background();
+        drained
+    }
+}
