@@ -1,3 +1,5 @@
+//! Every refusal as a caller sees it.
+
 use super::*;
 use crate::domain::{ConnectionId, Id, KeyScope, ReauthorizationReason};
 use actix_web::body::MessageBody;
