@@ -15,8 +15,6 @@ mod mail;
 mod memo;
 mod password;
 mod sign_up;
-#[cfg(test)]
-mod tests;
 mod veil;
 
 pub use caller::{Authenticated, Caller, Presented, Principal};

@@ -74,6 +74,17 @@ impl Store for CountedStore {
     }
 }
 
+/// The machine's chance, and how often it was asked. Each look at a password draws a salt.
+#[derive(Default)]
+struct CountedChance(AtomicUsize);
+
+impl Chance for CountedChance {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        SystemChance.fill(bytes);
+    }
+}
+
 /// Puts mails where a test finds them; with no test listening it never answers.
 struct Mailbox(Option<mpsc::UnboundedSender<Mail>>);
 
@@ -93,6 +104,7 @@ struct House {
     accounts: Accounts,
     clock: Arc<StoppedClock>,
     store: Arc<CountedStore>,
+    chance: Arc<CountedChance>,
     mails: mpsc::UnboundedReceiver<Mail>,
     _folder: tempfile::TempDir,
 }
@@ -120,11 +132,11 @@ impl House {
         let (mailbox, mails) = mpsc::unbounded_channel();
         let mailer = Arc::new(Mailbox(mail_works.then_some(mailbox)));
         let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
+        let chance = Arc::new(CountedChance::default());
         let vault = Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring);
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let accounts =
-            Accounts::new(Arc::new(vault), clock.clone(), Arc::new(SystemChance), mailer, tasks, settings);
-        Self { accounts, clock, store, mails, _folder: folder }
+        let accounts = Accounts::new(Arc::new(vault), clock.clone(), chance.clone(), mailer, tasks, settings);
+        Self { accounts, clock, store, chance, mails, _folder: folder }
     }
 
     async fn sign_up(&self, email: &str, password: &str, from: Option<&str>) -> Result<(), Refusal> {
