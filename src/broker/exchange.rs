@@ -49,7 +49,7 @@ impl Broker {
         request: Complete,
     ) -> Result<Connection, Refusal> {
         let outcome = self.complete_checked(by, request).await;
-        metrics::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
+        metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         outcome
     }
 
