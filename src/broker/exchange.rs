@@ -110,7 +110,8 @@ impl Broker {
             sessions.end(&checked.session, &state).await?;
             return Err(refusal);
         }
-        let connection = self.vault.connections(&checked.by).connect(slot, &grant).await?;
+        let connections = self.vault.connections(&checked.by);
+        let connection = self.insist("a new grant", || connections.connect(slot, &grant)).await?;
         sessions.end(&checked.session, &SessionState::Completed(connection.id.clone())).await?;
         Ok(connection)
     }
