@@ -23,7 +23,7 @@ impl Veil {
             message.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             message.extend_from_slice(part);
         }
-        hmac_sha256(&self.0, &message)
+        hmac_sha256(&*self.0, &message)
     }
 
     /// An e-mail address, or what was given as one.

@@ -16,7 +16,8 @@ fn faults(lock: &str) -> Vec<String> {
     for package in lock["package"].as_array().expect("a list") {
         let name = package["name"].as_str().expect("a name");
         if let Some(ban) = bans.iter().find(|ban| ban["crate"].as_str() == Some(name)) {
-            faults.push(format!("{name} is banned: {}", ban["reason"]));
+            let reason = ban["reason"].as_str().expect("a reason");
+            faults.push(format!("{name} is banned: {reason}"));
         }
         match package.get("source").and_then(toml::Value::as_str) {
             None if name == "grantkeep" => {}

@@ -142,12 +142,9 @@ async fn what_was_asked_is_done_also_when_nobody_waits() {
 
 const FOLDER: &str = "GRANTKEEP_TEST_FOLDER";
 
-/// Not a test by itself: the process that `nothing_acknowledged_is_lost_by_kill` kills.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started and killed by another test"]
-async fn writes_until_it_is_killed() {
-    let folder = std::env::var_os(FOLDER).expect("a folder in the environment");
-    let store = Arc::new(open(Path::new(&folder)).unwrap());
+/// What `nothing_acknowledged_is_lost_by_kill` does in the process that it starts and kills.
+async fn write_until_killed(folder: &Path) {
+    let store = Arc::new(open(folder).unwrap());
     let writers = (0..8).map(|writer| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
@@ -174,7 +171,7 @@ async fn writes_until_it_is_killed() {
 fn killed_in_the_middle(folder: &Path, enough: usize) -> Vec<usize> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(
-            ["--ignored", "--exact", "--nocapture", concat!(module_path!(), "::writes_until_it_is_killed")]
+            ["--exact", "--nocapture", concat!(module_path!(), "::nothing_acknowledged_is_lost_by_kill")]
                 .map(|word| word.trim_start_matches("it::")),
         )
         .env(FOLDER, folder)
@@ -194,8 +191,11 @@ fn killed_in_the_middle(folder: &Path, enough: usize) -> Vec<usize> {
     done
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return write_until_killed(Path::new(&folder)).await;
+    }
     let folder = tempfile::tempdir().unwrap();
     let enough = 300;
     let done = killed_in_the_middle(folder.path(), enough);

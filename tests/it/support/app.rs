@@ -1,0 +1,203 @@
+//! A server of ours under test: in this process for most cases, as processes of the real binary where several are needed,
+//! or one is to be stopped or killed.
+
+use super::process::Leashed;
+use super::redis::RedisServer;
+use grantkeep::app::{Running, new_master_key, start};
+use grantkeep::config::Settings;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Which store a server stands on.
+#[derive(Clone)]
+pub enum Stores {
+    /// A folder of its own.
+    Embedded,
+    /// This Redis.
+    Redis(Arc<RedisServer>),
+}
+
+impl Stores {
+    /// The Redis that cases share.
+    pub fn redis() -> Self {
+        Self::Redis(RedisServer::shared())
+    }
+
+    fn url(&self, folder: &Path) -> String {
+        match self {
+            Self::Embedded => format!("embedded:{}", folder.join("data").display()),
+            Self::Redis(redis) => redis.url(),
+        }
+    }
+}
+
+/// Runs one case on each store: `on_both_stores!(name, |stores| async move { … })`.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($name:ident, $case:expr) => {
+        mod $name {
+            use super::*;
+            #[tokio::test]
+            async fn embedded() {
+                let case = $case;
+                case($crate::support::app::Stores::Embedded).await;
+            }
+            #[tokio::test]
+            async fn redis() {
+                let case = $case;
+                case($crate::support::app::Stores::redis()).await;
+            }
+        }
+    };
+}
+
+/// Where a server is to be found, and where its mails land.
+pub struct App {
+    pub url: String,
+    pub admin: String,
+    pub outbox: PathBuf,
+    _stores: Stores,
+    folder: TempDir,
+    runs: Runs,
+}
+
+enum Runs {
+    Here(Option<Running>),
+    Beside(Leashed),
+}
+
+/// What every server under test is set to.
+fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(String, String)> {
+    let outbox = folder.join("outbox").display().to_string();
+    let mut all = vec![
+        ("server.port".to_owned(), "0".to_owned()),
+        ("server.workers".to_owned(), "2".to_owned()),
+        ("admin.port".to_owned(), "0".to_owned()),
+        ("store.url".to_owned(), stores.url(folder)),
+        ("vault.master_keys".to_owned(), new_master_key(Some("test"))),
+        ("mail.url".to_owned(), format!("outbox:{outbox}")),
+        ("upstream.allow_insecure".to_owned(), "true".to_owned()),
+        ("limits.sign_ups_per_hour".to_owned(), "100000".to_owned()),
+        ("limits.failed_logins_per_minute".to_owned(), "100000".to_owned()),
+    ];
+    for (key, value) in further {
+        all.retain(|(known, _)| known != key);
+        all.push(((*key).to_owned(), (*value).to_owned()));
+    }
+    all
+}
+
+impl App {
+    /// A server in this process.
+    pub async fn start(stores: Stores) -> Self {
+        Self::start_with(stores, &[]).await
+    }
+
+    /// The same with further settings, by dotted key.
+    pub async fn start_with(stores: Stores, further: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let all = settings(&stores, folder.path(), further);
+        let overrides: Vec<(&str, String)> = all.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let settings = Settings::load(None, std::iter::empty(), &overrides).unwrap_or_else(|f| panic!("{f}"));
+        let running = start(settings).await.unwrap_or_else(|fault| panic!("{fault}"));
+        Self {
+            url: running.public_url().as_str().trim_end_matches('/').to_owned(),
+            admin: format!("http://{}", running.admin_at()),
+            outbox: folder.path().join("outbox"),
+            _stores: stores,
+            folder,
+            runs: Runs::Here(Some(running)),
+        }
+    }
+
+    /// A server in a process of its own. Servers that are to share a store share a master key too: give it as
+    /// `vault.master_keys`.
+    pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let mut all = settings(&stores, folder.path(), further);
+        all.push(("log.format".to_owned(), "json".to_owned()));
+        let variables = all.iter().map(|(key, value)| {
+            format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__"))
+        });
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
+        let arguments: Vec<String> =
+            variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
+        let serving = |server: &Leashed| {
+            let log = server.log();
+            let line = log.lines().find(|line| line.contains(r#""message":"serving""#))?;
+            serde_json::from_str::<serde_json::Value>(line).ok()
+        };
+        let (server, said) = Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
+        let text = |name: &str| said[name].as_str().expect("a text").trim_end_matches('/').to_owned();
+        Self {
+            url: text("url"),
+            admin: format!("http://{}", text("admin")),
+            outbox: folder.path().join("outbox"),
+            _stores: stores,
+            folder,
+            runs: Runs::Beside(server),
+        }
+    }
+
+    /// Everything a server in a process of its own has logged so far.
+    pub fn log(&self) -> String {
+        match &self.runs {
+            Runs::Here(_) => panic!("only a server in a process of its own has a log of its own"),
+            Runs::Beside(server) => server.log(),
+        }
+    }
+
+    /// The process of a server in a process of its own.
+    pub fn process(&self) -> &Leashed {
+        match &self.runs {
+            Runs::Here(_) => panic!("this server runs in the process of the tests"),
+            Runs::Beside(server) => server,
+        }
+    }
+
+    /// The folder with the embedded store (`data`) and the outbox.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Stops a server in this process as SIGTERM would; true when all work was done.
+    pub async fn stop(mut self) -> bool {
+        match &mut self.runs {
+            Runs::Here(running) => running.take().expect("it runs").stop().await,
+            Runs::Beside(_) => panic!("send it a signal"),
+        }
+    }
+
+    /// The link in the newest mail to an address; mails are written in the background.
+    pub async fn mailed_link(&self, to: &str) -> String {
+        for _ in 0..1000 {
+            let mut mails: Vec<PathBuf> = std::fs::read_dir(&self.outbox)
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.expect("an entry").path())
+                .filter(|path| path.extension().is_some_and(|end| end == "eml"))
+                .collect();
+            mails.sort();
+            let texts = mails.iter().rev().map(|path| std::fs::read_to_string(path).expect("a text"));
+            let mail = texts.into_iter().find(|mail| mail.contains(&format!("To: {to}")));
+            let link = mail.and_then(|mail| {
+                mail.split_whitespace().find(|word| word.starts_with(&self.url)).map(str::to_owned)
+            });
+            if let Some(link) = link {
+                return link;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("no mail came for {to}")
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // A server that was not stopped goes on serving until the tests end; its store is a folder that goes away.
+        if let Runs::Here(Some(running)) = &mut self.runs {
+            running.abandon();
+        }
+    }
+}
