@@ -2,7 +2,8 @@
 //!
 //! The form is the OpaqueString profile of RFC 8265 section 4.2, which RFC 7617 section 2.1 asks of Basic credentials: spaces
 //! of every kind become U+0020, then NFC; case and everything else are left alone. It is applied before hashing at sign-up
-//! and login alike, so that one password typed on two keyboards is one password.
+//! and login alike, so that one password typed on two keyboards is one password. (NFKC would merge characters that people
+//! tell apart as well.)
 //!
 //! No rule looks at anything but the request itself, so none tells who has an account.
 

@@ -54,7 +54,7 @@ pub async fn start(mut settings: Settings) -> Result<Running, StartError> {
         public_url: settings.server.public_url,
         patience: settings.server.shutdown_timeout,
         tasks,
-        runtime,
+        runtime: Some(runtime),
     };
     Running::begin(parts, http, state).await
 }

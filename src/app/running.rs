@@ -17,7 +17,8 @@ pub(super) struct Parts {
     pub public_url: Url,
     pub patience: Duration,
     pub tasks: Tasks,
-    pub runtime: Runtime,
+    /// Taken when it is shut down: a runtime may not be dropped on another.
+    pub runtime: Option<Runtime>,
 }
 
 /// A server that runs until [`Running::stop`].
@@ -82,15 +83,28 @@ impl Running {
 
     /// Takes nothing new, finishes requests, then exchanges, refreshes and mails under way. False when some were not done in
     /// time.
-    pub async fn stop(self) -> bool {
+    pub async fn stop(mut self) -> bool {
         tracing::info!(under_way = self.parts.tasks.under_way(), "stopping");
         self.stopper.stop().await;
         let drained = self.parts.tasks.drain(self.parts.patience).await;
         if !drained {
             tracing::error!(left = self.parts.tasks.under_way(), "stopped before all work was done");
         }
-        // Not dropped here: a runtime may not be dropped on another.
-        self.parts.runtime.shutdown_background();
+        self.end();
         drained
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.parts.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A server that is dropped stops without waiting for anything.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.abandon();
+        self.end();
     }
 }

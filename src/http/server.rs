@@ -83,6 +83,15 @@ impl Stopper {
     }
 }
 
+impl Stopper {
+    /// Closes both ports at once, whatever is under way.
+    pub fn abandon(&self) {
+        // The order is given at once; the futures only wait for it to be carried out.
+        drop(self.public.stop(false));
+        drop(self.admin.stop(false));
+    }
+}
+
 /// Starts both servers. Must be called on a runtime. Signals are not theirs to handle.
 pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
     for listener in [&settings.public, &settings.admin] {

@@ -63,7 +63,7 @@ pub struct App {
 }
 
 enum Runs {
-    Here(Option<Running>),
+    Here(Box<Option<Running>>),
     Beside(Leashed),
 }
 
@@ -78,6 +78,7 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
         ("vault.master_keys".to_owned(), new_master_key(Some("test"))),
         ("mail.url".to_owned(), format!("outbox:{outbox}")),
         ("upstream.allow_insecure".to_owned(), "true".to_owned()),
+        ("log.level".to_owned(), "warn".to_owned()),
         ("limits.sign_ups_per_hour".to_owned(), "100000".to_owned()),
         ("limits.failed_logins_per_minute".to_owned(), "100000".to_owned()),
     ];
@@ -98,7 +99,8 @@ impl App {
     pub async fn start_with(stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let all = settings(&stores, folder.path(), further);
-        let overrides: Vec<(&str, String)> = all.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let overrides: Vec<(&str, String)> =
+            all.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let settings = Settings::load(None, std::iter::empty(), &overrides).unwrap_or_else(|f| panic!("{f}"));
         let running = start(settings).await.unwrap_or_else(|fault| panic!("{fault}"));
         Self {
@@ -107,7 +109,7 @@ impl App {
             outbox: folder.path().join("outbox"),
             _stores: stores,
             folder,
-            runs: Runs::Here(Some(running)),
+            runs: Runs::Here(Box::new(Some(running))),
         }
     }
 
@@ -116,10 +118,12 @@ impl App {
     pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let mut all = settings(&stores, folder.path(), further);
+        all.retain(|(key, _)| key != "log.level");
+        all.push(("log.level".to_owned(), "info".to_owned()));
         all.push(("log.format".to_owned(), "json".to_owned()));
-        let variables = all.iter().map(|(key, value)| {
-            format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__"))
-        });
+        let variables = all
+            .iter()
+            .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
         let arguments: Vec<String> =
             variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
@@ -128,7 +132,8 @@ impl App {
             let line = log.lines().find(|line| line.contains(r#""message":"serving""#))?;
             serde_json::from_str::<serde_json::Value>(line).ok()
         };
-        let (server, said) = Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
+        let (server, said) =
+            Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
         let text = |name: &str| said[name].as_str().expect("a text").trim_end_matches('/').to_owned();
         Self {
             url: text("url"),
@@ -190,14 +195,5 @@ impl App {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         panic!("no mail came for {to}")
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        // A server that was not stopped goes on serving until the tests end; its store is a folder that goes away.
-        if let Runs::Here(Some(running)) = &mut self.runs {
-            running.abandon();
-        }
     }
 }

@@ -1,11 +1,13 @@
 //! What the tests play with: real servers of others, and actors who use Grantkeep from outside.
 
+pub mod app;
 pub mod browser;
 pub mod html;
 pub mod oidc;
 pub mod process;
 pub mod redis;
 pub mod smtp;
+pub mod tenant;
 
 use std::path::{Path, PathBuf};
 

@@ -98,14 +98,17 @@ impl Tenant {
     /// Enables the sandbox.
     pub async fn enable(&self, sandbox: &Sandbox) -> Answer {
         let host = sandbox.base_url().trim_start_matches("http://");
-        self.post("/enable-provider", &json!({
-            "provider": "sandbox",
-            "client_id": "sandbox-client",
-            "client_secret": "sandbox-secret",
-            "scopes": ["profile", "offline_access"],
-            "redirect_url": HOME,
-            "variables": { "host": host },
-        }))
+        self.post(
+            "/enable-provider",
+            &json!({
+                "provider": "sandbox",
+                "client_id": "sandbox-client",
+                "client_secret": "sandbox-secret",
+                "scopes": ["profile", "offline_access"],
+                "redirect_url": HOME,
+                "variables": { "host": host },
+            }),
+        )
         .await
     }
 
@@ -160,8 +163,7 @@ pub async fn arrive(browser: &mut Browser, link: &str) -> Page {
 /// answer of ours that redirects there.
 pub async fn agree(browser: &mut Browser, link: &str) -> Page {
     let page = arrive(browser, link).await;
-    let mut form = page.form();
-    form.press("decision", "allow");
+    let form = page.form().press("allow");
     let page = browser.send(&page, &form).await;
     browser.follow(page, HOME).await
 }

@@ -1,0 +1,185 @@
+//! The whole room on a real store, with a clock that stands still and a mailbox.
+
+mod callers;
+mod sign_ups;
+
+use super::*;
+use crate::adapters::embedded::EmbeddedStore;
+use crate::adapters::system::SystemChance;
+use crate::domain::{EmailAddress, Password, Refusal, Secret, Ticket, Timestamp};
+use crate::ports::store::{Batch, Key, Outcome, Record, Store, StoreError};
+use crate::ports::{Mail, MailError};
+use crate::vault::{Activation, Keyring, Slot};
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+
+const ADA: &str = "ada@example.com";
+const PASSWORD: &str = "seven tulips in a green vase";
+
+/// Stands still until it is moved.
+#[derive(Default)]
+struct StoppedClock(Mutex<Duration>);
+
+impl StoppedClock {
+    fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse("2026-11-22T01:00:00Z").unwrap().plus(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// The embedded store, and how often it was read.
+struct CountedStore {
+    store: EmbeddedStore,
+    reads: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Store for CountedStore {
+    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.store.get_many(keys).await
+    }
+
+    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.store.take(key).await
+    }
+
+    async fn scan(
+        &self,
+        index: &Key,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.scan(index, prefix, after, limit).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        self.store.apply(batch).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+/// The machine's chance, and how often it was asked. Each look at a password draws a salt.
+#[derive(Default)]
+struct CountedChance(AtomicUsize);
+
+impl Chance for CountedChance {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        SystemChance.fill(bytes);
+    }
+}
+
+/// Puts mails where a test finds them; with no test listening it never answers.
+struct Mailbox(Option<mpsc::UnboundedSender<Mail>>);
+
+#[async_trait::async_trait]
+impl Mailer for Mailbox {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        match &self.0 {
+            Some(mailbox) => {
+                mailbox.send(mail.clone()).map_err(|_| MailError::Permanent("closed".to_owned()))
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct House {
+    accounts: Accounts,
+    clock: Arc<StoppedClock>,
+    store: Arc<CountedStore>,
+    chance: Arc<CountedChance>,
+    mails: mpsc::UnboundedReceiver<Mail>,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(|_| {}, true)
+    }
+
+    fn with(change: impl FnOnce(&mut AccountSettings), mail_works: bool) -> Self {
+        let mut settings = AccountSettings {
+            public_url: Url::parse("https://vault.example.com").unwrap(),
+            hashes_at_once: 1,
+            hashes_waiting: 8,
+            sign_up_life: Duration::from_hours(24),
+            sign_ups_per_hour: 20,
+            mails_per_hour: 5,
+            failed_logins_per_minute: 3,
+        };
+        change(&mut settings);
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(StoppedClock::default());
+        let embedded = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
+        let store = Arc::new(CountedStore { store: embedded, reads: AtomicUsize::new(0) });
+        let (mailbox, mails) = mpsc::unbounded_channel();
+        let mailer = Arc::new(Mailbox(mail_works.then_some(mailbox)));
+        let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
+        let chance = Arc::new(CountedChance::default());
+        let vault = Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring);
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let accounts = Accounts::new(Arc::new(vault), clock.clone(), chance.clone(), mailer, tasks, settings);
+        Self { accounts, clock, store, chance, mails, _folder: folder }
+    }
+
+    async fn sign_up(&self, email: &str, password: &str, from: Option<&str>) -> Result<(), Refusal> {
+        let request = SignUp {
+            email: EmailAddress::parse(email).unwrap(),
+            password: Password::new(password),
+            product: Some("Acme".to_owned()),
+        };
+        self.accounts.sign_up(request, from.map(|from| from.parse().unwrap())).await
+    }
+
+    /// The token in the next mail.
+    async fn token(&mut self) -> Ticket {
+        let mail = self.mails.recv().await.unwrap();
+        let start = "\nhttps://vault.example.com/verify-email?token=";
+        let (_, rest) = mail.text.split_once(start).unwrap();
+        Ticket::new(rest.lines().next().unwrap())
+    }
+
+    /// A tenant of Ada's.
+    async fn ada(&mut self) -> Caller {
+        self.sign_up(ADA, PASSWORD, None).await.unwrap();
+        let token = self.token().await;
+        assert!(matches!(self.accounts.verify(&token).await, Ok(Activation::Activated(_))));
+        self.login(ADA, PASSWORD).await.unwrap()
+    }
+
+    async fn login(&self, email: &str, password: &str) -> Result<Caller, Refusal> {
+        self.login_from(email, password, "192.0.2.1").await
+    }
+
+    async fn login_from(&self, email: &str, password: &str, from: &str) -> Result<Caller, Refusal> {
+        let presented = Presented::Password { email: email.to_owned(), password: Password::new(password) };
+        let from: IpAddr = from.parse().unwrap();
+        self.accounts.authenticate(&presented, Some(from), None).await.map(|found| found.caller)
+    }
+
+    async fn bearer(&self, key: &str, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
+        let from: IpAddr = "192.0.2.1".parse().unwrap();
+        self.accounts.authenticate(&Presented::Key(Secret::new(key)), Some(from), slot).await
+    }
+
+    fn reads(&self) -> usize {
+        self.store.reads.swap(0, Ordering::Relaxed)
+    }
+}
