@@ -160,7 +160,8 @@ impl<'a> Connections<'a> {
     /// The access token, opened; the only secret that a fresh read opens.
     pub async fn access_token(&self, connection: &Connection) -> Result<AccessToken, VaultError> {
         let key = self.key(&connection.slot);
-        let place = (record::KIND, connection.grant.as_str());
+        let id = connection.sealed_as();
+        let place = (record::KIND, id.as_str());
         let sealer =
             self.vault.sealer(self.by.tenant(), &key, place, Some(&connection.sealed.access)).await?;
         let text = sealer.at(connection.generation).open("access_token", &connection.sealed.access)?;
