@@ -27,6 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+/// How long a store that does not take what a provider gave is asked again.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct BrokerSettings {

@@ -10,7 +10,9 @@
     reason = "a test that fails may panic"
 )]
 
+mod cut_short;
 mod journey;
+mod odd_returns;
 mod real_parts;
 mod sandbox;
 mod store_contract;

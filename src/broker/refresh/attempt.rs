@@ -2,6 +2,7 @@
 
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
+use crate::broker::PATIENCE;
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
 use crate::domain::{ClientSecret, ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
@@ -13,8 +14,6 @@ use crate::wire::{self, ClientCredentials, Grant, TokenSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a store that does not take an outcome is asked again.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Not worth a second request when less than this is left of an attempt.
 const SHORTEST: Duration = Duration::from_secs(1);
 

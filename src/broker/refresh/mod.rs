@@ -168,7 +168,7 @@ impl Broker {
     }
 
     /// Between half of `span` and all of it.
-    fn jittered(&self, span: Duration) -> Duration {
+    pub(super) fn jittered(&self, span: Duration) -> Duration {
         let dice = u32::from(self.ports.chance.bytes::<1>()[0]);
         span / 2 + span * dice / 512
     }

@@ -81,12 +81,17 @@ impl<'a> Connections<'a> {
     }
 
     /// Puts a new grant into a slot: a new connection, or a reconnection that keeps the id and goes on counting generations.
-    pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Connection, VaultError> {
+    /// None, and nothing changed, where the slot is pinned to an account and the grant is not known to be of that one.
+    pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Option<Connection>, VaultError> {
         let tenant = self.by.tenant();
         let key = self.key(slot);
         loop {
             let before = self.find(slot).await?;
             let kept = before.as_ref().filter(|before| before.status != Status::Deleting);
+            let pinned = kept.and_then(|kept| kept.identity.id.as_ref());
+            if pinned.is_some() && pinned != grant.identity.id.as_ref() {
+                return Ok(None);
+            }
             let now = self.vault.clock.now();
             let connection = Connection::begin(
                 kept.map_or_else(|| self.vault.chance.id(), |kept| kept.id.clone()),
@@ -97,14 +102,13 @@ impl<'a> Connections<'a> {
                 grant,
             );
             let sealed = self.seal(&connection, &grant.tokens).await?;
-            let unchanged = match &before {
-                None => Guard::Absent(key.clone()),
-                Some(before) => Guard::Rev(key.clone(), before.rev),
+            let batch = Batch::new().when(Guard::Present(keys::tenant(tenant)));
+            let batch = match &before {
+                None => batch.when(Guard::Absent(key.clone())),
+                Some(before) => self.unchanged(batch, before),
             };
-            let mut batch = Batch::new()
-                .when(Guard::Present(keys::tenant(tenant)))
-                .when(unchanged)
-                .then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
+            let mut batch =
+                batch.then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
             if let Some(gone) = before.as_ref().filter(|before| before.id != connection.id) {
                 let member = keys::id_member(&gone.id, slot);
                 batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
@@ -124,7 +128,18 @@ impl<'a> Connections<'a> {
             field: "id".to_owned(),
             what: "went away while it was written",
         };
-        self.find(slot).await?.ok_or_else(gone)
+        self.find(slot).await?.ok_or_else(gone).map(Some)
+    }
+
+    /// Guards that the record is the one that was read. The grant too: revisions begin anew with a record, so one that was
+    /// deleted and made again meanwhile may have the same.
+    fn unchanged(&self, batch: Batch, read: &Connection) -> Batch {
+        let key = self.key(&read.slot);
+        batch.when(Guard::Rev(key.clone(), read.rev)).when(Guard::Equals(
+            key,
+            "grant".to_owned(),
+            read.grant.as_str().into(),
+        ))
     }
 
     /// Marks a connection as being deleted; from then on no token comes from it and no refresh stores into it. False when it

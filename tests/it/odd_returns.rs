@@ -1,0 +1,28 @@
+//! Returns that are odd and honest, and ones that look honest.
+
+use crate::journey::sandbox;
+use crate::support::app::{App, Stores};
+use crate::support::browser::Browser;
+use crate::support::tenant::{Tenant, agree};
+use grantkeep::sandbox::{Endpoint, Fault, Rule};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+#[tokio::test]
+async fn a_slot_is_not_taken_over_while_nobody_can_say_who_comes() {
+    let app = App::start(Stores::Embedded).await;
+    let sandbox = sandbox(HOUR).await;
+    let tenant = Tenant::new(&app).await;
+    tenant.enable(&sandbox).await.expect(201);
+    let first = tenant.connect("alice").await;
+    assert!(first["identity"]["id"].is_string(), "{first}");
+    sandbox.control().fault(Rule::new(Endpoint::Me, Fault::ServerError));
+    let link = tenant.begin("alice").await;
+    let completion = agree(&mut Browser::new(), &link).await.parameter("completion").unwrap();
+    let done = tenant.complete(&completion, "alice").await;
+    assert_eq!(done.expect(409).code(), "conflict");
+    let kept = tenant.get(&format!("/v1/connections/{}", first["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(kept.body["identity"], first["identity"]);
+    assert_eq!(kept.body["generation"], 1);
+}
