@@ -47,3 +47,17 @@ async fn a_connection_moved_to_another_end_users_place_opens_nothing() {
     tenant.connect("alice").await;
     tenant.token("alice").await.expect(200);
 }
+#[tokio::test]
+async fn a_connection_that_does_not_open_can_be_deleted() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let app = App::start(Stores::Redis(Arc::clone(&redis))).await;
+    let sandbox = sandbox(HOUR).await;
+    let tenant = Tenant::new(&app).await;
+    tenant.enable(&sandbox).await.expect(201);
+    let connection = tenant.connect("alice").await;
+    redis.say::<()>(&["HSET", &key_of(&tenant, "alice"), "refresh_token", "spoilt"]);
+    let path = format!("/v1/connections/{}", connection["id"].as_str().unwrap());
+    let gone = tenant.delete(&path).await;
+    assert_eq!(gone.expect(200).body["revocation"], "failed");
+    tenant.get(&path).await.expect(404);
+}

@@ -162,11 +162,20 @@ impl<'a> Connections<'a> {
     /// Forgets a connection that [`Self::begin_delete`] marked. False when a new grant took its place meanwhile.
     pub async fn finish_delete(&self, deleting: &Connection) -> Result<bool, VaultError> {
         let key = self.key(&deleting.slot);
-        let mut batch = Batch::new()
+        let still = Batch::new()
             .when(Guard::Equals(key.clone(), "id".to_owned(), deleting.id.as_str().into()))
-            .when(Guard::Equals(key.clone(), "status".to_owned(), Status::Deleting.word().into()))
-            .then(Write::Delete { key });
-        for (index, member) in self.indexes(deleting) {
+            .when(Guard::Equals(key, "status".to_owned(), Status::Deleting.word().into()));
+        self.remove(still, deleting).await
+    }
+
+    /// Forgets a connection whose tokens do not open, so that it cannot be marked. False when it changed meanwhile.
+    pub async fn forget(&self, read: &Connection) -> Result<bool, VaultError> {
+        self.remove(self.unchanged(Batch::new(), read), read).await
+    }
+
+    async fn remove(&self, guarded: Batch, connection: &Connection) -> Result<bool, VaultError> {
+        let mut batch = guarded.then(Write::Delete { key: self.key(&connection.slot) });
+        for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexRemove { index, member });
         }
         Ok(self.vault.store.apply(batch).await?.applied())
