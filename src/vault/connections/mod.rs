@@ -6,6 +6,8 @@
 mod record;
 mod refresh;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 pub(super) use record::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
@@ -151,7 +153,7 @@ impl<'a> Connections<'a> {
         deleting.status = Status::Deleting;
         deleting.generation += 1;
         let sealed = self.seal(&deleting, &tokens).await?;
-        let batch = Batch::new().when(Guard::Rev(key.clone(), connection.rev)).then(Write::Put {
+        let batch = self.unchanged(Batch::new(), connection).then(Write::Put {
             key,
             fields: deleting.fields(sealed),
             lives: None,
