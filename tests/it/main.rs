@@ -10,8 +10,11 @@
     reason = "a test that fails may panic"
 )]
 
+mod cut_short;
 mod journey;
+mod odd_returns;
 mod real_parts;
 mod sandbox;
 mod store_contract;
 mod support;
+mod tampered_store;
