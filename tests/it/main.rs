@@ -11,7 +11,9 @@
 )]
 
 mod journey;
+mod oidc_flow;
 mod real_parts;
+mod refresh;
 mod sandbox;
 mod store_contract;
 mod support;

@@ -161,6 +161,20 @@ impl App {
         }
     }
 
+    /// Waits until a server in a process of its own has ended; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let Runs::Beside(server) = &mut self.runs else {
+            panic!("this server runs in the process of the tests")
+        };
+        for _ in 0..3000 {
+            if let Some(code) = server.ended() {
+                return code;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not end:\n{}", server.log())
+    }
+
     /// The folder with the embedded store (`data`) and the outbox.
     pub fn folder(&self) -> &Path {
         self.folder.path()
