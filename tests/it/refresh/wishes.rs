@@ -13,7 +13,7 @@ async fn scopes_that_a_refresh_takes_away_are_named() {
     let full = stage.token("ada").await.expect(200);
     assert_eq!(
         (&full.body["scopes"], &full.body["missing_scopes"]),
-        (&json!(["offline_access", "profile"]), &json!([]))
+        (&json!(["profile", "offline_access"]), &json!([]))
     );
     stage.strike(change(&json!({ "scope": "profile" })));
     for answer in [stage.forced("ada").await.expect(200), stage.token("ada").await.expect(200)] {
