@@ -4,7 +4,7 @@ use super::*;
 use std::time::Duration;
 
 /// Longer than any case takes.
-const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m")];
+const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m"), ("refresh.backoff_max", "5m")];
 
 #[tokio::test]
 async fn retry_after_is_respected_in_both_forms() {
