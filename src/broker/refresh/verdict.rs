@@ -115,9 +115,7 @@ pub(super) fn consequence(provider: &Provider, class: Class, trouble: &Trouble) 
         // Also where nothing is spent: the old access token may have been killed.
         Class::Unknown => (Status::Failing, Doubt::Unknown),
         Class::Busy if rotates => (Status::Failing, Doubt::Answered),
-        Class::Busy | Class::NotSent | Class::ClientFault | Class::Refused => {
-            (Status::Failing, Doubt::None)
-        }
+        Class::Busy | Class::NotSent | Class::ClientFault | Class::Refused => (Status::Failing, Doubt::None),
     }
 }
 
