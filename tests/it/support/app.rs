@@ -16,6 +16,8 @@ pub enum Stores {
     Embedded,
     /// This Redis.
     Redis(Arc<RedisServer>),
+    /// What this URL names; somebody else keeps it alive.
+    At(String),
 }
 
 impl Stores {
@@ -28,6 +30,7 @@ impl Stores {
         match self {
             Self::Embedded => format!("embedded:{}", folder.join("data").display()),
             Self::Redis(redis) => redis.url(),
+            Self::At(url) => url.clone(),
         }
     }
 }
