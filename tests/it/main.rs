@@ -15,3 +15,4 @@ mod real_parts;
 mod sandbox;
 mod store_contract;
 mod support;
+mod tenants;
