@@ -10,6 +10,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod accounts;
 mod canary;
 mod journey;
 mod real_parts;
