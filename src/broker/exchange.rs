@@ -3,7 +3,7 @@
 use super::authorize::values;
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
-use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
+use crate::domain::{CodeVerifier, EndUserId, ProviderId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
@@ -22,6 +22,8 @@ pub struct Complete {
     pub end_user: EndUserId,
     /// The verifier of the challenge given at the beginning, where one was.
     pub code_verifier: Option<CodeVerifier>,
+    /// The only providers that the caller's key is for; all where empty.
+    pub providers: Vec<ProviderId>,
 }
 
 /// A session whose finisher has been checked, ready to be exchanged.
@@ -47,7 +49,7 @@ impl Broker {
         request: Complete,
     ) -> Result<Connection, Refusal> {
         let outcome = self.complete_checked(by, request).await;
-        metrics::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
+        metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         outcome
     }
 
@@ -61,6 +63,12 @@ impl Broker {
             Completing::Ended => return Err(Refusal::SessionExpired),
             Completing::Session(session) => *session,
         };
+        let provider = &session.made.slot.provider;
+        if !request.providers.is_empty() && !request.providers.contains(provider) {
+            return Err(Refusal::OutsideKeyLimits {
+                detail: format!("this API key may not be used for the provider {provider}"),
+            });
+        }
         match session.state {
             SessionState::Returned => {}
             SessionState::Exchanging => {
@@ -102,7 +110,8 @@ impl Broker {
             sessions.end(&checked.session, &state).await?;
             return Err(refusal);
         }
-        let connection = self.vault.connections(&checked.by).connect(slot, &grant).await?;
+        let connections = self.vault.connections(&checked.by);
+        let connection = self.insist("a new grant", || connections.connect(slot, &grant)).await?;
         sessions.end(&checked.session, &SessionState::Completed(connection.id.clone())).await?;
         Ok(connection)
     }

@@ -12,7 +12,7 @@ use crate::domain::Refusal;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -106,41 +106,82 @@ async fn run(place: Place, state: Data<State>, request: HttpRequest, payload: Pa
         Place::Nowhere(refusal) => return Err(refusal),
     };
     let call = Call { route, request, body, state };
-    AssertUnwindSafe(handler(call)).catch_unwind().await.unwrap_or_else(|_| {
+    guarded(handler(call)).await
+}
+
+/// A panic in a handler is a fault of ours like any other: the client hears of it, and its connection stays.
+async fn guarded(work: impl Future<Output = Answer>) -> Answer {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
         Err(Refusal::Internal)
     })
 }
 
-async fn body(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Refusal> {
-    let too_large = Err(Refusal::TooLarge { limit });
-    let most = limit.saturating_mul(THROWN_AWAY);
-    if declared(request).is_some_and(|length| length > most) {
-        return too_large;
+async fn body(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, Refusal> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > limit.saturating_mul(THROWN_AWAY)) {
+        return Err(Refusal::TooLarge { limit });
     }
-    let broken = |_| Refusal::request("The body was cut short or is not framed as its headers say.");
-    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
-    let first = first.map_err(broken)?;
-    let mut length = first.len();
-    let Some(second) = payload.next().await else {
-        return if length > limit { too_large } else { Ok(first) };
-    };
-    let mut body = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(chunk) = next {
-        let chunk = chunk.map_err(broken)?;
-        length = length.saturating_add(chunk.len());
-        if length > most {
-            return too_large;
-        }
-        if length <= limit {
-            body.extend_from_slice(&chunk);
-        }
-        next = payload.next().await;
-    }
-    if length > limit { too_large } else { Ok(body.freeze()) }
+    collect(payload, limit).await
 }
 
-fn declared(request: &HttpRequest) -> Option<usize> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+async fn collect<S, E>(mut chunks: S, limit: usize) -> Result<Bytes, Refusal>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    let broken = |_| Refusal::request("The body was cut short or is not framed as its headers say.");
+    // Most bodies are one chunk, which needs no copy.
+    let Some(first) = chunks.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
+    let (mut length, mut copy) = (first.len(), None);
+    while let Some(chunk) = chunks.next().await.transpose().map_err(broken)? {
+        length = length.saturating_add(chunk.len());
+        if length > limit.saturating_mul(THROWN_AWAY) {
+            break;
+        }
+        if length <= limit {
+            copy.get_or_insert_with(|| BytesMut::from(first.as_ref())).extend_from_slice(&chunk);
+        }
+    }
+    if length > limit {
+        return Err(Refusal::TooLarge { limit });
+    }
+    Ok(copy.map_or(first, BytesMut::freeze))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    fn read(chunks: &[&'static str], limit: usize) -> Result<String, &'static str> {
+        let chunks = stream::iter(chunks.iter().map(|chunk| match *chunk {
+            "!" => Err("broken"),
+            text => Ok(Bytes::from_static(text.as_bytes())),
+        }));
+        let body = collect(chunks, limit).now_or_never().unwrap();
+        body.map(|body| String::from_utf8(body.to_vec()).unwrap()).map_err(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn a_body_is_read_whole_or_not_at_all() {
+        assert_eq!(read(&[], 4), Ok(String::new()));
+        assert_eq!(read(&["abcd"], 4), Ok("abcd".to_owned()));
+        assert_eq!(read(&["ab", "c", "d"], 4), Ok("abcd".to_owned()));
+        assert_eq!(read(&["abcde"], 4), Err("too_large"));
+        assert_eq!(read(&["ab", "cde"], 4), Err("too_large"));
+        assert_eq!(read(&["ab", "!"], 4), Err("invalid_request"));
+    }
+
+    #[test]
+    fn a_body_too_large_is_read_on_but_not_for_ever() {
+        let many = vec!["abcd"; THROWN_AWAY];
+        assert_eq!(read(&[&many[..], &["!"]].concat(), 4), Err("invalid_request"), "read to the fault");
+        assert_eq!(read(&[&many[..], &["a", "!"]].concat(), 4), Err("too_large"), "given up before it");
+    }
+
+    #[test]
+    fn a_panic_is_a_refusal() {
+        let answer = guarded(async { panic!("planted") }).now_or_never().unwrap();
+        assert_eq!(answer.unwrap_err(), Refusal::Internal);
+    }
 }

@@ -5,7 +5,7 @@
 use super::State;
 use super::headers::X_REQUEST_ID;
 use crate::ports::{ChanceExt, Clock};
-use crate::telemetry::metrics;
+use crate::telemetry::{logs::request_span, metrics};
 use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Watch {
         let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = given.filter(|id| is_request_id(id)).map_or_else(|| new_id(state), str::to_owned);
         let method = method_name(request.method());
-        let span = tracing::info_span!("request", id = %request_id, method, route = pattern);
+        let span = request_span(&request_id, method, pattern);
         let started = state.clock.monotonic();
         Self { request_id, method, pattern, clock: Arc::clone(&state.clock), started, span, ended: false }
     }

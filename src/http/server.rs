@@ -27,6 +27,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// For bytes of ours to be taken by the other side (RFC 5482): ends half-open connections and readers that stopped.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Connections that may wait to be taken; the standard library asks for 128.
+const BACKLOG: i32 = 1024;
+
 /// How the servers listen.
 #[derive(Debug)]
 pub struct HttpSettings {
@@ -95,7 +98,9 @@ impl Stopper {
 /// Starts both servers. Must be called on a runtime. Signals are not theirs to handle.
 pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
     for listener in [&settings.public, &settings.admin] {
-        socket2::SockRef::from(listener).set_tcp_user_timeout(Some(SEND_PATIENCE))?;
+        let socket = socket2::SockRef::from(listener);
+        socket.set_tcp_user_timeout(Some(SEND_PATIENCE))?;
+        socket.listen(BACKLOG)?;
     }
     let draining = Arc::new(AtomicBool::new(false));
     let shared = Data::new(State {

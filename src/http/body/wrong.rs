@@ -44,14 +44,11 @@ impl Wrong {
         Self { field: Some(field.to_owned()), detail }
     }
 
-    /// As the doors answer it; `path` is where the value at hand lies, `.` for the whole.
+    /// As the doors answer it; `path` is where the value at hand lies, `.` for the whole. No request nests structs, so a field
+    /// that is named is a field of the whole.
     pub(super) fn into_refusal(self, path: &str) -> Refusal {
-        let field = match (path, self.field) {
-            ("." | "?", field) => field,
-            (path, None) => Some(path.to_owned()),
-            (path, Some(field)) => Some(format!("{path}.{field}")),
-        };
-        Refusal::InvalidRequest { field, detail: self.detail }
+        let at = || (path != "." && path != "?").then(|| short(path));
+        Refusal::InvalidRequest { field: self.field.or_else(at), detail: self.detail }
     }
 }
 

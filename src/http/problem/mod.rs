@@ -100,7 +100,7 @@ fn plain_detail(refusal: &Refusal) -> &'static str {
             "Send `Authorization: Bearer` with an API key, or Basic with the e-mail address and password of a verified account."
         }
         Refusal::ConnectionNotFound => {
-            "No connection of that provider, end user and account: send the end user through /authorize-<provider>."
+            "There is no such connection: send the end user through /authorize-<provider> to make one."
         }
         Refusal::EndUserMismatch => {
             "The end user or the code verifier is not the one that the authorization was begun with. It is void: begin anew."
