@@ -10,6 +10,8 @@
     reason = "a test that fails may panic"
 )]
 
+mod accounts;
+mod canary;
 mod cut_short;
 mod journey;
 mod odd_returns;
@@ -20,3 +22,4 @@ mod sandbox;
 mod store_contract;
 mod support;
 mod tampered_store;
+mod tenants;

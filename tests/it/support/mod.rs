@@ -5,6 +5,7 @@ pub mod browser;
 pub mod html;
 pub mod oidc;
 pub mod process;
+pub mod raw;
 pub mod redis;
 pub mod smtp;
 pub mod tenant;
