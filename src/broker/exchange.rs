@@ -3,7 +3,7 @@
 use super::authorize::values;
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
-use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
+use crate::domain::{CodeVerifier, EndUserId, ProviderId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
@@ -40,13 +40,15 @@ struct Failed {
 }
 
 impl Broker {
-    /// Completes a session. Once the code is sent, it goes on to its end even if the caller goes away.
+    /// Completes a session of a provider that the caller `may_use`; a caller that may not has changed nothing. Once the code
+    /// is sent, it goes on to its end even if the caller goes away.
     pub async fn complete(
         self: &Arc<Self>,
         by: &Authority,
         request: Complete,
+        may_use: &(dyn Fn(&ProviderId) -> Result<(), Refusal> + Sync),
     ) -> Result<Connection, Refusal> {
-        let outcome = self.complete_checked(by, request).await;
+        let outcome = self.complete_checked(by, request, may_use).await;
         metrics::session("complete", outcome.as_ref().map_or_else(Refusal::code, |_| "connected"));
         outcome
     }
@@ -55,12 +57,14 @@ impl Broker {
         self: &Arc<Self>,
         by: &Authority,
         request: Complete,
+        may_use: &(dyn Fn(&ProviderId) -> Result<(), Refusal> + Sync),
     ) -> Result<Connection, Refusal> {
         let session = match self.vault.sessions().by_completion(&request.completion, by).await? {
             Completing::Unknown => return Err(Refusal::NotFound { what: "such a completion".to_owned() }),
             Completing::Ended => return Err(Refusal::SessionExpired),
             Completing::Session(session) => *session,
         };
+        may_use(&session.made.slot.provider)?;
         match session.state {
             SessionState::Returned => {}
             SessionState::Exchanging => {

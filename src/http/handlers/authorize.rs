@@ -5,7 +5,7 @@ use super::{Answer, Call, json, see_other};
 use crate::accounts::Caller;
 use crate::broker::{Arrival, Begin, Complete, SessionCookie};
 use crate::domain::{
-    Account, CodeVerifier, EndUserId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
+    Account, CodeVerifier, EndUserId, ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
 };
 use crate::vault::Slot;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
@@ -106,6 +106,7 @@ pub(super) async fn callback(call: Call) -> Answer {
 pub(super) async fn complete(caller: Caller, call: Call) -> Answer {
     let CompleteFields { completion, end_user, code_verifier } = call.fields()?;
     let request = Complete { completion, end_user, code_verifier };
-    let connection = call.broker().complete(caller.authority(), request).await?;
+    let may_use = |provider: &ProviderId| caller.may_use(provider);
+    let connection = call.broker().complete(caller.authority(), request, &may_use).await?;
     json(StatusCode::CREATED, &ConnectionAnswer::of(&connection))
 }
