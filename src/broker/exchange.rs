@@ -179,18 +179,23 @@ impl Broker {
         }
     }
 
-    /// A slot stays with the account that it was first connected to.
+    /// A slot stays with the account that it was first connected to. Who cannot be asked now could be anybody, so their
+    /// grant takes the place of no known account's.
     async fn same_identity(&self, checked: &Checked, grant: &NewGrant) -> Result<(), Refusal> {
         let before = self.vault.connections(&checked.by).find(&checked.session.made.slot).await?;
         let pinned = before.and_then(|before| before.identity.id);
-        match (pinned, &grant.identity.id) {
-            (Some(pinned), Some(id)) if pinned != *id => Err(Refusal::Conflict {
-                detail: "Another account of the provider is connected here. Delete that connection first, \
-                         or name a different `account`."
-                    .to_owned(),
-            }),
-            _ => Ok(()),
-        }
+        let detail = match (pinned, &grant.identity.id) {
+            (Some(pinned), Some(id)) if pinned != *id => {
+                "Another account of the provider is connected here. Delete that connection first, or name a \
+                 different `account`."
+            }
+            (Some(_), None) if checked.provider.identity.is_some() => {
+                "An account of the provider is connected here, and the provider did not say whether this is \
+                 the same one. Begin anew, or delete that connection first, or name a different `account`."
+            }
+            _ => return Ok(()),
+        };
+        Err(Refusal::Conflict { detail: detail.to_owned() })
     }
 }
 
