@@ -13,5 +13,6 @@
 mod journey;
 mod real_parts;
 mod sandbox;
+mod sessions;
 mod store_contract;
 mod support;
