@@ -1,8 +1,7 @@
 //! Work that outlives the request that began it.
 //!
 //! An HTTP server drops a handler in the middle when its client goes away; a token that came back must be stored all the
-//! same. Such work runs here, on a runtime of its own that is drained before exit. What it logs stands under the request
-//! that began it.
+//! same. Such work runs here, on a runtime of its own that is drained before exit.
 
 use std::future::Future;
 use std::time::Duration;
@@ -33,6 +32,7 @@ impl Tasks {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Abandoned>> + Send + 'static {
+        // What it logs bears the id of the request that began it.
         let running = self.tracker.spawn_on(work.in_current_span(), &self.runtime);
         async move { running.await.map_err(|_| Abandoned) }
     }

@@ -10,9 +10,12 @@
     reason = "a test that fails may panic"
 )]
 
+mod cut_short;
 mod journey;
+mod odd_returns;
 mod real_parts;
 mod sandbox;
 mod sessions;
 mod store_contract;
 mod support;
+mod tampered_store;

@@ -5,7 +5,7 @@ use super::{Answer, Call, json, see_other};
 use crate::accounts::Caller;
 use crate::broker::{Arrival, Begin, Complete, SessionCookie};
 use crate::domain::{
-    Account, CodeVerifier, EndUserId, ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
+    Account, CodeVerifier, EndUserId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
 };
 use crate::vault::Slot;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
@@ -105,8 +105,8 @@ pub(super) async fn callback(call: Call) -> Answer {
 /// `POST /complete-authorization`.
 pub(super) async fn complete(caller: Caller, call: Call) -> Answer {
     let CompleteFields { completion, end_user, code_verifier } = call.fields()?;
-    let request = Complete { completion, end_user, code_verifier };
-    let may_use = |provider: &ProviderId| caller.may_use(provider);
-    let connection = call.broker().complete(caller.authority(), request, &may_use).await?;
+    let providers = caller.limits().providers.clone();
+    let request = Complete { completion, end_user, code_verifier, providers };
+    let connection = call.broker().complete(caller.authority(), request).await?;
     json(StatusCode::CREATED, &ConnectionAnswer::of(&connection))
 }

@@ -41,7 +41,7 @@ async fn a_refused_return_is_logged_and_counted_without_its_values() {
     }
     let metrics = http().get(format!("{}/metrics", world.app.admin)).send().await.expect("it answers");
     let metrics = metrics.text().await.expect("a text");
-    let counted = r#"grantkeep_sessions_total{step="callback",outcome="session_refused"} 1"#;
+    let counted = r#"grantkeep_sessions_total{step="returned",outcome="session_refused"} 1"#;
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 }
 
