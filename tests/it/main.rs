@@ -13,7 +13,9 @@
 mod cut_short;
 mod journey;
 mod odd_returns;
+mod oidc_flow;
 mod real_parts;
+mod refresh;
 mod sandbox;
 mod sessions;
 mod store_contract;

@@ -18,6 +18,8 @@ pub enum Stores {
     Embedded,
     /// This Redis.
     Redis(Arc<RedisServer>),
+    /// What this URL names; somebody else keeps it alive.
+    At(String),
 }
 
 impl Stores {
@@ -30,6 +32,7 @@ impl Stores {
         match self {
             Self::Embedded => format!("embedded:{}", folder.join("data").display()),
             Self::Redis(redis) => redis.url(),
+            Self::At(url) => url.clone(),
         }
     }
 }
@@ -170,6 +173,20 @@ impl App {
             Runs::Here(_) => panic!("this server runs in the process of the tests"),
             Runs::Beside(server) => server,
         }
+    }
+
+    /// Waits until a server in a process of its own has ended; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let Runs::Beside(server) = &mut self.runs else {
+            panic!("this server runs in the process of the tests")
+        };
+        for _ in 0..3000 {
+            if let Some(code) = server.ended() {
+                return code;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not end:\n{}", server.log())
     }
 
     /// The folder with the embedded store (`data`) and the outbox.
