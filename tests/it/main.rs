@@ -19,6 +19,7 @@ mod oidc_flow;
 mod real_parts;
 mod refresh;
 mod sandbox;
+mod sessions;
 mod store_contract;
 mod support;
 mod tampered_store;
