@@ -1,14 +1,13 @@
 //! Completion: the tenant's backend says whose browser came back, and only then is the code exchanged.
 
 use super::authorize::values;
-use super::{Broker, PATIENCE, profile};
+use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
 use crate::domain::{CodeVerifier, EndUserId, ProviderId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
     Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState, Tokens,
-    VaultError,
 };
 use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
 use std::sync::Arc;
@@ -72,7 +71,9 @@ impl Broker {
         match session.state {
             SessionState::Returned => {}
             // Past its time, whoever claimed it was killed in the middle.
-            SessionState::Exchanging if session.made.expires_at > self.ports.clock.now() => {
+            SessionState::Exchanging
+                if session.made.expires_at.plus(self.settings.upstream_timeout) > self.ports.clock.now() =>
+            {
                 return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
             }
             _ => return Err(Refusal::SessionExpired),
@@ -102,7 +103,9 @@ impl Broker {
                 return Err(refusal);
             }
         };
-        let kept = self.keep_grant(&checked, &grant).await;
+        let (connections, slot) = (self.vault.connections(&checked.by), &checked.session.made.slot);
+        let kept = self.insist("a new grant", || connections.connect(slot, &grant)).await;
+        let kept = kept.and_then(|kept| kept.ok_or_else(other_account));
         let state = match &kept {
             Ok(connection) => SessionState::Completed(connection.id.clone()),
             Err(refusal) => SessionState::Failed(refusal.code().to_owned()),
@@ -112,25 +115,6 @@ impl Broker {
             tracing::error!(session = %checked.session.id, %error, "what became of a session is not stored");
         }
         kept
-    }
-
-    /// Keeps a grant, and goes on trying while the store does not answer: what came back cannot be had again.
-    async fn keep_grant(&self, checked: &Checked, grant: &NewGrant) -> Result<Connection, Refusal> {
-        let connections = self.vault.connections(&checked.by);
-        let began = self.ports.clock.monotonic();
-        let mut pause = Duration::from_millis(20);
-        loop {
-            let kept = connections.connect(&checked.session.made.slot, grant).await;
-            let waited = self.ports.clock.monotonic().saturating_sub(began);
-            match kept {
-                Err(VaultError::Store(error)) if waited < PATIENCE => {
-                    tracing::error!(session = %checked.session.id, %error, "a grant is not stored yet");
-                }
-                kept => return kept?.ok_or_else(other_account),
-            }
-            tokio::time::sleep(self.jittered(pause)).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
     }
 
     /// Exchanges the code and asks who was connected.
