@@ -71,9 +71,7 @@ impl Broker {
         match session.state {
             SessionState::Returned => {}
             // Past its time, whoever claimed it was killed in the middle.
-            SessionState::Exchanging
-                if session.made.expires_at.plus(self.settings.upstream_timeout) > self.ports.clock.now() =>
-            {
+            SessionState::Exchanging if session.made.expires_at > self.ports.clock.now() => {
                 return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
             }
             _ => return Err(Refusal::SessionExpired),
@@ -103,9 +101,7 @@ impl Broker {
                 return Err(refusal);
             }
         };
-        let (connections, slot) = (self.vault.connections(&checked.by), &checked.session.made.slot);
-        let kept = self.insist("a new grant", || connections.connect(slot, &grant)).await;
-        let kept = kept.and_then(|kept| kept.ok_or_else(other_account));
+        let kept = self.keep_grant(&checked, &grant).await;
         let state = match &kept {
             Ok(connection) => SessionState::Completed(connection.id.clone()),
             Err(refusal) => SessionState::Failed(refusal.code().to_owned()),
@@ -115,6 +111,13 @@ impl Broker {
             tracing::error!(session = %checked.session.id, %error, "what became of a session is not stored");
         }
         kept
+    }
+
+    /// Keeps a grant, and goes on trying while the store does not answer: what came back cannot be had again.
+    async fn keep_grant(&self, checked: &Checked, grant: &NewGrant) -> Result<Connection, Refusal> {
+        let connections = self.vault.connections(&checked.by);
+        let slot = &checked.session.made.slot;
+        self.insist("a new grant", || connections.connect(slot, grant)).await?.ok_or_else(other_account)
     }
 
     /// Exchanges the code and asks who was connected.
