@@ -205,8 +205,9 @@ fn check_finisher(session: &Session, request: &Complete) -> Result<(), Refusal> 
     let same_person = session.made.slot.end_user == request.end_user;
     let same_backend = match (&session.made.code_challenge, &request.code_verifier) {
         (Some(challenge), Some(verifier)) => pkce::matches(verifier, challenge),
-        (Some(_), None) => false,
-        (None, _) => true,
+        (None, None) => true,
+        // A verifier without a challenge says that somebody took the challenge away (RFC 9700 section 4.8.2).
+        (Some(_), None) | (None, Some(_)) => false,
     };
     if same_person && same_backend { Ok(()) } else { Err(Refusal::EndUserMismatch) }
 }
