@@ -10,6 +10,8 @@
     reason = "a test that fails may panic"
 )]
 
+mod accounts;
+mod canary;
 mod cut_short;
 mod journey;
 mod odd_returns;
@@ -21,3 +23,4 @@ mod sessions;
 mod store_contract;
 mod support;
 mod tampered_store;
+mod tenants;

@@ -85,7 +85,7 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
         ("vault.master_keys".to_owned(), new_master_key(Some("test"))),
         ("mail.url".to_owned(), format!("outbox:{outbox}")),
         ("upstream.allow_insecure".to_owned(), "true".to_owned()),
-        ("log.level".to_owned(), "warn".to_owned()),
+        ("log.level".to_owned(), "error".to_owned()),
         ("limits.sign_ups_per_hour".to_owned(), "100000".to_owned()),
         ("limits.failed_logins_per_minute".to_owned(), "100000".to_owned()),
     ];
@@ -94,6 +94,17 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
         all.push(((*key).to_owned(), (*value).to_owned()));
     }
     all
+}
+
+/// What a server says once it serves, in either format of the log: its public URL, and where its admin port is.
+fn said_serving(line: &str) -> Option<(String, String)> {
+    if let Ok(said) = serde_json::from_str::<serde_json::Value>(line) {
+        let text = |name: &str| said[name].as_str().map(str::to_owned);
+        return text("url").zip(text("admin")).filter(|_| said["message"] == "serving");
+    }
+    let text =
+        |name: &str| line.split_whitespace().find_map(|word| Some(word.strip_prefix(name)?.to_owned()));
+    text("url=").zip(text("admin=")).filter(|_| line.contains(" serving "))
 }
 
 impl App {
@@ -130,28 +141,24 @@ impl App {
     /// `vault.master_keys`.
     pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let mut all = settings(&stores, folder.path(), further);
-        all.retain(|(key, _)| key != "log.level");
-        all.push(("log.level".to_owned(), "info".to_owned()));
-        all.push(("log.format".to_owned(), "json".to_owned()));
+        let logs: Vec<(&str, &str)> = [("log.level", "info"), ("log.format", "json")]
+            .into_iter()
+            .filter(|(key, _)| !further.iter().any(|(known, _)| known == key))
+            .collect();
+        let all = settings(&stores, folder.path(), &[&logs, further].concat());
         let variables = all
             .iter()
             .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
         let arguments: Vec<String> =
             variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
-        let serving = |server: &Leashed| {
-            let log = server.log();
-            let line = log.lines().find(|line| line.contains(r#""message":"serving""#))?;
-            serde_json::from_str::<serde_json::Value>(line).ok()
-        };
-        let (server, said) =
+        let serving = |server: &Leashed| server.log().lines().find_map(said_serving);
+        let (server, (url, admin)) =
             Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
-        let text = |name: &str| said[name].as_str().expect("a text").trim_end_matches('/').to_owned();
         Self {
-            url: text("url"),
-            direct: text("url"),
-            admin: format!("http://{}", text("admin")),
+            url: url.trim_end_matches('/').to_owned(),
+            direct: url.trim_end_matches('/').to_owned(),
+            admin: format!("http://{admin}"),
             outbox: folder.path().join("outbox"),
             _stores: stores,
             folder,

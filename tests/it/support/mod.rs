@@ -6,6 +6,7 @@ pub mod clock;
 pub mod html;
 pub mod oidc;
 pub mod process;
+pub mod raw;
 pub mod redis;
 pub mod smtp;
 pub mod tenant;
