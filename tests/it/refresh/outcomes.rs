@@ -1,7 +1,6 @@
 //! What follows a failed refresh, by what the provider said and by how it rotates.
 
 use super::*;
-use std::time::Duration;
 
 /// Longer than any case takes.
 const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m"), ("refresh.backoff_max", "5m")];
@@ -10,7 +9,8 @@ const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m"), ("refresh.back
 async fn retry_after_is_respected_in_both_forms() {
     let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
     let who = stage.connect("ada", LONG).await;
-    let later = time::OffsetDateTime::now_utc() + Duration::from_secs(120);
+    let later = SystemClock::new().now().plus(Duration::from_mins(2)).as_millis() / 1000;
+    let later = time::OffsetDateTime::from_unix_timestamp(later).expect("a time");
     let date = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
@@ -195,11 +195,12 @@ async fn a_grace_is_not_counted_from_the_second_try() {
     let stage = Stage::new(Stores::Embedded, mode, &[]).await;
     let who = stage.connect("ada", LONG).await;
     stage.strike_after(Fault::Close);
-    let spent_at = std::time::Instant::now();
+    let clock = SystemClock::new();
+    let spent_at = clock.monotonic();
     assert_eq!(stage.forced("ada").await.expect(200).body["refresh"]["state"], "failing");
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(stage.forced("ada").await.expect(200).body["refresh"]["state"], "refreshed");
-    tokio::time::sleep(Duration::from_millis(2300).saturating_sub(spent_at.elapsed())).await;
+    tokio::time::sleep((spent_at + Duration::from_millis(2300)).saturating_sub(clock.monotonic())).await;
     stage.strike(Fault::Json { status: 400, body: json!({ "error": "invalid_grant" }) });
     assert_eq!(stage.forced("ada").await.expect(409).body["reason"], "revoked");
     let family = stage.family(&who);
@@ -234,4 +235,23 @@ async fn a_refresh_token_is_not_sent_for_another_client() {
     // Put back, nothing is lost.
     enable("sandbox-client", "sandbox-secret").await;
     assert!(stage.works(&stage.token("ada").await.expect(200).text("access_token")).await);
+}
+
+#[tokio::test]
+async fn a_refresh_token_past_its_known_life_is_not_sent() {
+    let file = "rotation = \"strict\"\n\n[token.response]\nrefresh_expires_in = \"/refresh_expires_in\"";
+    let stage = Stage::new(Stores::Embedded, Mode { file, ..STRICT }, &[]).await;
+    let change = json!({ "refresh_expires_in": 1 }).as_object().expect("an object").clone();
+    assert!(stage.sandbox.control().fault(Rule::new(Endpoint::Token, Fault::Change(change)).times(1)));
+    let who = stage.connect("ada", SHORT).await;
+    stage.expire(&who).await;
+    let answer = stage.token("ada").await.expect(409);
+    assert_eq!(
+        (answer.code(), &answer.body["reason"]),
+        ("reauthorization_required", &"refresh_token_expired".into())
+    );
+    assert_eq!(
+        (stage.counts().refresh_requests, stage.seen(&who).await["status"].as_str()),
+        (0, Some("reauthorization_required"))
+    );
 }
