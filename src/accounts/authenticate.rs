@@ -10,6 +10,7 @@ use super::{Accounts, password as rules, veil::Veiled};
 use crate::crypto::{hash::same, password};
 use crate::domain::{EmailAddress, Password, Refusal, Secret};
 use crate::ports::ChanceExt;
+use crate::telemetry::metrics;
 use crate::vault::{Authority, Member, Slot};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,10 +29,18 @@ impl Accounts {
         slot: Option<&Slot>,
     ) -> Result<Authenticated, Refusal> {
         match presented {
-            Presented::Key(key) => self.by_key(key, from, slot).await,
+            Presented::Key(key) => {
+                let outcome = self.by_key(key, from, slot).await;
+                // A good key is counted with its request: this is the hot path.
+                if let Err(refusal) = &outcome {
+                    metrics::login("key", refusal.code());
+                }
+                outcome
+            }
             Presented::Password { email, password } => {
-                let caller = self.by_password(email, &rules::normalized(password), from).await?;
-                Ok(Authenticated { caller, connection: None })
+                let outcome = self.by_password(email, &rules::normalized(password), from).await;
+                metrics::login("password", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+                Ok(Authenticated { caller: outcome?, connection: None })
             }
         }
     }

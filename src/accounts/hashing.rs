@@ -3,6 +3,7 @@
 
 use crate::domain::Refusal;
 use crate::ports::Tasks;
+use crate::telemetry::metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +35,7 @@ impl Hashing {
     pub async fn turn(&self) -> Result<Turn<'_>, Refusal> {
         let busy = Refusal::RateLimited { retry_after: COME_BACK };
         let in_line = Arc::clone(&self.line).try_acquire_owned().map_err(|_| busy.clone())?;
+        let _waiting = metrics::waiting_for_password();
         // Fails only where the semaphore is closed, and nobody closes it.
         let turn = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_| busy)?;
         Ok(Turn { tasks: &self.tasks, permits: [in_line, turn] })
@@ -47,6 +49,7 @@ impl Turn<'_> {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let Self { tasks, permits } = self;
+        metrics::password_hash();
         let done = tasks.block(move || {
             let outcome = work();
             drop(permits);

@@ -3,6 +3,7 @@
 
 use crate::domain::{EmailAddress, Ticket, Timestamp};
 use crate::ports::{Mail, MailError, Mailer, Tasks};
+use crate::telemetry::metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -43,14 +44,15 @@ async fn deliver(mailer: &dyn Mailer, mail: &Mail, pauses: &[Duration]) {
     let mut pauses = pauses.iter();
     loop {
         match (mailer.send(mail).await, pauses.next()) {
-            (Ok(()), _) => return,
+            (Ok(()), _) => return metrics::mail("sent"),
             (Err(error @ MailError::Temporary(_)), Some(pause)) => {
                 tracing::warn!(%error, "a mail will be tried again");
+                metrics::mail("temporary");
                 tokio::time::sleep(*pause).await;
             }
             (Err(error), _) => {
                 tracing::error!(%error, "a mail did not go out");
-                return;
+                return metrics::mail("permanent");
             }
         }
     }

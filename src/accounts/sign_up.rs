@@ -5,6 +5,7 @@ use super::{Accounts, mail, password as rules};
 use crate::crypto::password;
 use crate::domain::{EmailAddress, Password, Refusal, Ticket};
 use crate::ports::ChanceExt;
+use crate::telemetry::metrics;
 use crate::vault::{Activation, PendingSignUp};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -36,7 +37,10 @@ impl Accounts {
         let password = rules::checked(&request.password, &request.email, &product)?;
         if let Some(from) = from {
             let taken = self.sign_ups.take(&self.veil.network(from), self.clock.monotonic());
-            taken.map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+            taken.map_err(|retry_after| {
+                metrics::sign_up("limited");
+                Refusal::RateLimited { retry_after }
+            })?;
         }
         let salt = self.chance.bytes();
         let hashed = self.hashing.turn().await?.run(move || password::hash(&password, &salt)).await?;
@@ -51,6 +55,7 @@ impl Accounts {
         let sign_up = PendingSignUp { email: request.email, password_hash, product, created_at };
         let token = self.chance.ticket();
         self.vault.sign_ups().keep(&token, &sign_up, lives).await?;
+        metrics::sign_up(if send { "kept" } else { "unsent" });
         if send {
             let link = mail::link(&self.settings.public_url, &token);
             let until = created_at.plus(lives);

@@ -6,6 +6,7 @@ use crate::catalog::{AskedAt, Pkce, Provider, Values};
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp};
 use crate::ports::ChanceExt;
+use crate::telemetry::metrics;
 use crate::vault::{Authority, Integration, NewSession, Opening, Session, SessionState, Slot};
 use crate::wire::{self, AuthorizeInputs, pkce};
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ pub struct Begin {
     pub code_challenge: Option<String>,
 }
 
-/// A session that waits for its end user.
-#[derive(Clone, Debug)]
+/// A session that waits for its end user. Without `Debug`: the URL holds the ticket.
+#[derive(Clone)]
 pub struct Begun {
     /// Its public id.
     pub session: SessionId,
@@ -44,8 +45,8 @@ pub struct Begun {
     pub expires_at: Timestamp,
 }
 
-/// Where an opened session leads.
-#[derive(Clone, Debug)]
+/// Where an opened session leads. Without `Debug`: the URL holds the state.
+#[derive(Clone)]
 pub struct Opened {
     /// The provider's authorization endpoint, with everything it needs.
     pub location: Url,
@@ -69,6 +70,12 @@ pub struct SessionCookie {
 impl Broker {
     /// Makes a session for one end user.
     pub async fn begin(&self, by: &Authority, request: Begin) -> Result<Begun, Refusal> {
+        let outcome = self.make(by, request).await;
+        metrics::session("created", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+        outcome
+    }
+
+    async fn make(&self, by: &Authority, request: Begin) -> Result<Begun, Refusal> {
         let provider = self.provider(&request.slot.provider)?;
         let integration = self.integration(by, &provider.id).await?;
         let scopes = request.scopes.unwrap_or_else(|| integration.scopes.clone());
@@ -105,6 +112,12 @@ impl Broker {
     /// Opens a session's link: a state, a PKCE pair and a cookie of this opening. May be done again, by a reload or by
     /// whoever previews links.
     pub async fn open(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
+        let outcome = self.send_away(provider, ticket).await;
+        metrics::session("opened", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+        outcome
+    }
+
+    async fn send_away(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
         let found = self.vault.sessions().by_ticket(ticket).await?;
         let (session, authority) = found.ok_or(Refusal::SessionRefused(SessionFault::Link))?;
         if session.made.slot.provider != *provider {

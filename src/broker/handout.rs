@@ -70,7 +70,10 @@ impl Broker {
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
         let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
-        metrics::handout(&slot.provider, state);
+        // Only of known providers: a label must not be for a caller to invent.
+        if self.catalog.get(&slot.provider).is_some() {
+            metrics::handout(&slot.provider, state);
+        }
         outcome
     }
 

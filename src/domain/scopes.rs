@@ -1,6 +1,7 @@
 //! Two kinds of scope: what an integration asks of a provider, and what an API key may do here.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::HashSet;
 
 /// Scopes of a provider: taken in as an array or a space-separated string, given out as an array, order kept, no doubles.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -37,13 +38,8 @@ impl Scopes {
 
 impl FromIterator<String> for Scopes {
     fn from_iter<I: IntoIterator<Item = String>>(scopes: I) -> Self {
-        let mut kept: Vec<String> = Vec::new();
-        for scope in scopes {
-            if !scope.is_empty() && !kept.contains(&scope) {
-                kept.push(scope);
-            }
-        }
-        Self(kept)
+        let mut seen = HashSet::new();
+        Self(scopes.into_iter().filter(|scope| !scope.is_empty() && seen.insert(scope.clone())).collect())
     }
 }
 

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// A handle to the runtime that is drained, not dropped, at exit.
 #[derive(Clone)]
@@ -31,13 +32,14 @@ impl Tasks {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Abandoned>> + Send + 'static {
-        let running = self.tracker.spawn_on(work, &self.runtime);
+        // What it logs bears the id of the request that began it.
+        let running = self.tracker.spawn_on(work.in_current_span(), &self.runtime);
         async move { running.await.map_err(|_| Abandoned) }
     }
 
     /// Starts `work` and does not wait for it.
     pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(self.tracker.spawn_on(work, &self.runtime));
+        drop(self.tracker.spawn_on(work.in_current_span(), &self.runtime));
     }
 
     /// Runs something that blocks on a thread made for that.

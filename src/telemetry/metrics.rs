@@ -18,6 +18,9 @@ const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
+const SIGN_UPS: &str = "grantkeep_sign_ups_total";
+const LOGINS: &str = "grantkeep_logins_total";
+const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
 const ALARMS: &str = "grantkeep_alarms_total";
 
@@ -44,6 +47,13 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Store operations that failed, by operation."),
     (MAILS, Counter, "Mails, by outcome."),
+    (SIGN_UPS, Counter, "Sign-ups, by outcome: kept, unsent (too many mails to one address) or limited."),
+    (
+        LOGINS,
+        Counter,
+        "Credentials looked at, by kind and outcome: ok (of passwords only), or the code of the refusal.",
+    ),
+    (PASSWORD_HASHES, Counter, "Passwords hashed or compared: the dear part of a login or sign-up."),
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
     (
         ALARMS,
@@ -143,6 +153,21 @@ pub fn mail(outcome: &'static str) {
     counter!(MAILS, "outcome" => outcome).increment(1);
 }
 
+/// Somebody signed up; `outcome` is `kept`, `unsent` or `limited`.
+pub fn sign_up(outcome: &'static str) {
+    counter!(SIGN_UPS, "outcome" => outcome).increment(1);
+}
+
+/// A credential was looked at; `by` is `key` or `password`, `outcome` is `ok` or the code of the refusal.
+pub fn login(by: &'static str, outcome: &'static str) {
+    counter!(LOGINS, "by" => by, "outcome" => outcome).increment(1);
+}
+
+/// A password is hashed.
+pub fn password_hash() {
+    counter!(PASSWORD_HASHES).increment(1);
+}
+
 /// What must never happen.
 #[derive(Clone, Copy, Debug)]
 pub enum Alarm {
@@ -214,6 +239,9 @@ mod tests {
             session("created", "ok");
             store_error("apply");
             mail("sent");
+            sign_up("kept");
+            login("key", "ok");
+            password_hash();
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

@@ -52,6 +52,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("src/http/mod.rs", "fn f(s: Option<&Secret>) { s.map(Secret::expose); }", "opens a secret"),
     ("src/http/mod.rs", "fn f() { format!(\"{}\", s.expose()) }", "opens a secret"),
     ("src/http/mod.rs", "#[cfg(test)] fn t() {} mod m { fn f() { s.expose() } }", "opens a secret"),
+    ("src/broker/mod.rs", "fn f() { crate::vault::Authority::proven(tenant) }", "makes an authority"),
     ("src/http/mod.rs", "#[allow(dead_code)] fn f() {}", "`#[allow]` hides"),
     ("src/http/mod.rs", "#[cfg_attr(test, allow(dead_code))] fn f() {}", "`#[allow]` hides"),
     ("src/http/mod.rs", "#[cfg(test)] mod tests { #[test] #[ignore] fn f() {} }", "a test that does not run"),
@@ -82,6 +83,7 @@ const GOOD: &[(&str, &str)] = &[
     ("src/main.rs", "fn main() { grantkeep::cli::run() }"),
     ("src/lib.rs", "#![cfg_attr(test, allow(clippy::unwrap_used, reason = \"x\"))] pub mod domain;"),
     ("src/http/mod.rs", "#[cfg(test)] mod tests { fn f() { assert_eq!(s.expose(), \"x\") } }"),
+    ("src/accounts/mod.rs", "#[cfg(test)] mod tests { use crate::adapters::embedded; }"),
     (
         "src/domain/id.rs",
         "/// As `crate::http::Problem` says.\nfn f() { let _ = \"crate::http::Problem, allow, todo!()\"; }",

@@ -115,6 +115,10 @@ pub const CRATES: &[(&str, &[&str])] = &[
 /// from there. Unit tests may open their own.
 pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/domain/secret.rs", "the types themselves"),
+    ("src/accounts/api_key.rs", "hashed; a new key once, to whoever made it"),
+    ("src/accounts/authenticate.rs", "into the name of a memo, under a key of this process"),
+    ("src/accounts/mail.rs", "into the link of a mail"),
+    ("src/accounts/password.rs", "looked at for what makes it easy to guess, and into its one form"),
     ("src/adapters/http/mod.rs", "into the request that goes out"),
     ("src/adapters/smtp.rs", "into the connection to the mail server"),
     ("src/app/compose.rs", "the master keys into the vault; the store's address into its adapter"),
@@ -141,6 +145,12 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/wire/profile.rs", "into the Authorization header, as a secret again"),
     ("src/wire/revoke.rs", "into the body of the revocation request"),
     ("src/wire/token_request.rs", "into the body of the token request"),
+];
+
+/// Files that say that a caller acts for a tenant (`Authority::proven`), and what was proven there.
+pub const PROVES: &[(&str, &str)] = &[
+    ("src/accounts/authenticate.rs", "a key or a password was good"),
+    ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];
 
 /// Crate roots, whose lints are switched for a whole crate of tests.

@@ -9,7 +9,6 @@ mod verdict;
 
 use super::Broker;
 use crate::domain::{AttemptId, Refusal, TenantId};
-use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use futures_util::FutureExt;
@@ -173,12 +172,6 @@ impl Broker {
     /// How long an attempt is left alone by others: longer than its request may take.
     fn attempt_lasts(&self) -> Duration {
         self.settings.upstream_timeout + self.settings.attempt_slack
-    }
-
-    /// Between half of `span` and all of it.
-    fn jittered(&self, span: Duration) -> Duration {
-        let dice = u32::from(self.ports.chance.bytes::<1>()[0]);
-        span / 2 + span * dice / 512
     }
 }
 

@@ -46,6 +46,11 @@ impl RedisServer {
         self.server.signal(name);
     }
 
+    /// The folder it runs in, with what it keeps on disk.
+    pub fn home(&self) -> &std::path::Path {
+        self.server.home()
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
