@@ -12,8 +12,11 @@
 
 mod accounts;
 mod canary;
+mod commands;
 mod journey;
+mod mail;
 mod real_parts;
+mod requests;
 mod sandbox;
 mod store_contract;
 mod support;

@@ -105,7 +105,8 @@ fn what_rooms_tell_each_other_shows_no_secret() {
     };
     let secrets = IntegrationSecrets { client_secret: Some(ClientSecret::new(SECRET)) };
     let end_user = EndUserId::parse("user").expect("an id");
-    let complete = Complete { completion: Ticket::new(SECRET), end_user, code_verifier: None };
+    let complete =
+        Complete { completion: Ticket::new(SECRET), end_user, code_verifier: None, providers: vec![] };
     let cookie = SessionCookie {
         name: "gk-0".to_owned(),
         value: Ticket::new(SECRET),
