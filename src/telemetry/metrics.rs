@@ -38,14 +38,10 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REQUEST_SECONDS, Seconds, "Time to the answer of a request, by route pattern."),
     (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
     (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
-    (
-        REFRESH_SECONDS,
-        Seconds,
-        "Time of a refresh from the request to the provider until the outcome is stored.",
-    ),
-    (REFRESH_WAITERS, Level, "Callers that wait for somebody else's refresh now."),
+    (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
+    (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
-    (STORE_ERRORS, Counter, "Store operations that failed, by operation."),
+    (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
     (MAILS, Counter, "Mails, by outcome."),
     (SIGN_UPS, Counter, "Sign-ups, by outcome: kept, unsent (too many mails to one address) or limited."),
     (
@@ -132,7 +128,7 @@ pub fn handout(provider: &ProviderId, state: &'static str) {
     counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
 }
 
-/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `lost`.
+/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `unknown`.
 pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
     counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
@@ -143,7 +139,7 @@ pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
 }
 
-/// A store operation failed; `operation` is the port's name for it.
+/// The store did not answer and work was refused for it; `operation` says where that was.
 pub fn store_error(operation: &'static str) {
     counter!(STORE_ERRORS, "operation" => operation).increment(1);
 }
@@ -205,7 +201,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A caller begins to wait for somebody else's refresh.
+/// A caller begins to wait for a refresh, its own or somebody else's.
 pub fn waiting_for_refresh() -> Waiting {
     Waiting::on(gauge!(REFRESH_WAITERS))
 }
