@@ -34,8 +34,8 @@ pub struct Begin {
     pub code_challenge: Option<String>,
 }
 
-/// A session that waits for its end user.
-#[derive(Clone, Debug)]
+/// A session that waits for its end user. Without `Debug`: the URL holds the ticket.
+#[derive(Clone)]
 pub struct Begun {
     /// Its public id.
     pub session: SessionId,
@@ -45,8 +45,8 @@ pub struct Begun {
     pub expires_at: Timestamp,
 }
 
-/// Where an opened session leads.
-#[derive(Clone, Debug)]
+/// Where an opened session leads. Without `Debug`: the URL holds the state.
+#[derive(Clone)]
 pub struct Opened {
     /// The provider's authorization endpoint, with everything it needs.
     pub location: Url,

@@ -5,10 +5,11 @@
 
 use super::Broker;
 use super::authorize::values;
+use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
-use crate::domain::{ProviderId, Refusal, SessionFault, Ticket};
+use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
-use crate::vault::{Opening, Session, SessionState};
+use crate::vault::{Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
 use url::Url;
 
@@ -72,7 +73,13 @@ impl Broker {
         if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
             return Err(REFUSED(SessionFault::Issuer));
         }
-        self.go_on(&session, &opening, &callback).await
+        self.go_on(&provider, &session, &opening, &callback).await
+    }
+
+    /// A code that dies sooner than its session takes the session with it: better told at once than by the provider.
+    fn good_until(&self, provider: &Provider, session: &Session) -> Timestamp {
+        let end = session.made.expires_at;
+        provider.authorize.code_lifetime.map_or(end, |life| end.min(self.ports.clock.now().plus(life)))
     }
 
     fn check_cookie(
@@ -86,11 +93,22 @@ impl Broker {
         if known { Ok(()) } else { Err(REFUSED(SessionFault::Cookie)) }
     }
 
-    async fn go_on(&self, session: &Session, opening: &Opening, callback: &Callback) -> Result<Url, Refusal> {
+    async fn go_on(
+        &self,
+        provider: &Provider,
+        session: &Session,
+        opening: &Opening,
+        callback: &Callback,
+    ) -> Result<Url, Refusal> {
         match &callback.returned {
             Returned::Code(code) => {
                 let sessions = self.vault.sessions();
-                let kept = sessions.returned(session, opening, (code, &callback.captured)).await?;
+                let kept = Kept {
+                    code,
+                    captured: &callback.captured,
+                    good_until: self.good_until(provider, session),
+                };
+                let kept = sessions.returned(session, opening, kept).await?;
                 let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
                 back(session, &[("status", "authorized"), ("completion", completion.expose())])
             }

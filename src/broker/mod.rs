@@ -21,11 +21,15 @@ pub use integrations::{Enable, Enabled};
 
 use crate::catalog::{Catalog, Provider};
 use crate::domain::{ProviderId, Refusal, TenantId};
-use crate::ports::{Chance, Clock, Tasks, Upstream};
-use crate::vault::{Authority, Integration, Vault};
+use crate::ports::{Chance, ChanceExt, Clock, Tasks, Upstream};
+use crate::vault::{Authority, Integration, Vault, VaultError};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+/// How long a store that does not take what a provider gave is asked again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an operator may set.
 #[derive(Clone, Debug)]
@@ -84,6 +88,33 @@ impl Broker {
         found.ok_or_else(|| Refusal::NotFound {
             what: format!("an integration for `{provider}`; enable it with POST /enable-provider"),
         })
+    }
+
+    /// Asks the store again and again where it does not answer: what came back from a provider cannot be had again. `keep` may
+    /// be called after any error, and then does what it did not do.
+    async fn insist<T, F>(&self, what: &'static str, keep: impl Fn() -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, VaultError>>,
+    {
+        let began = self.ports.clock.monotonic();
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let waited = self.ports.clock.monotonic().saturating_sub(began);
+            match keep().await {
+                Err(VaultError::Store(error)) if waited < PATIENCE => {
+                    tracing::error!(%error, what, "not stored yet");
+                }
+                kept => return Ok(kept?),
+            }
+            tokio::time::sleep(self.jittered(pause)).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Between half of `span` and all of it: so that many do not come at once.
+    fn jittered(&self, span: Duration) -> Duration {
+        let dice = u32::from(self.ports.chance.bytes::<1>()[0]);
+        span / 2 + span * dice / 512
     }
 
     /// Where a provider sends browsers back to; the tenant registers it there.

@@ -29,7 +29,7 @@ pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets
 pub use keyring::Keyring;
 pub use members::{Member, Members};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
-pub use sessions::{Completing, ExchangeInputs, NewSession, Opening, Session, SessionState, Sessions};
+pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
 pub use sign_ups::{Activation, PendingSignUp, SignUps};
 
 use crate::domain::{ApiKeyId, TenantId};

@@ -1,6 +1,6 @@
 //! Sign-ups: pending records of their own, and the steps that make one of them a tenant.
 //!
-//! The steps lie in three partitions and are not atomic together. Each may be repeated, and the link works until the last of
+//! The steps lie in four partitions and are not atomic together. Each may be repeated, and the link works until the last of
 //! them is done: the tenant is written, then the address is claimed, then the pending record goes.
 
 use super::fields::{Draft, Fields};

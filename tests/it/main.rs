@@ -10,8 +10,17 @@
     reason = "a test that fails may panic"
 )]
 
+mod accounts;
+mod canary;
+mod cut_short;
 mod journey;
+mod odd_returns;
+mod oidc_flow;
 mod real_parts;
+mod refresh;
 mod sandbox;
+mod sessions;
 mod store_contract;
 mod support;
+mod tampered_store;
+mod tenants;

@@ -6,15 +6,11 @@ use crate::catalog::{Provider, RefreshWith, Rotation, Values};
 use crate::domain::{ClientSecret, ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
-use crate::vault::{
-    Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens, VaultError,
-};
+use crate::vault::{Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens};
 use crate::wire::{self, ClientCredentials, Grant, TokenSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a store that does not take an outcome is asked again.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Not worth a second request when less than this is left of an attempt.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -185,7 +181,8 @@ impl Broker {
     async fn record_failure(&self, claimed: Claimed<'_>, nothing: &Nothing) -> Result<Landed, Refusal> {
         let (status, doubt) =
             verdict::consequence(&claimed.ready.provider, nothing.class, &claimed.read.trouble);
-        let wait = nothing.retry_after.unwrap_or_else(|| self.backoff(claimed.read.trouble.failures));
+        let backoff = self.backoff(claimed.read.trouble.failures);
+        let wait = nothing.retry_after.map_or(backoff, |after| after.max(backoff));
         let failure = Failure {
             status,
             error: nothing.error.clone(),
@@ -231,27 +228,16 @@ impl Broker {
         }
     }
 
-    /// Stores an outcome, and goes on trying while the store does not answer: what came back cannot be had again.
     async fn store(&self, claimed: &Claimed<'_>, brought: &Brought) -> Result<Committed, Refusal> {
         let connections = self.vault.connections(&claimed.ask.by);
-        let began = self.ports.clock.monotonic();
-        let mut pause = Duration::from_millis(20);
-        loop {
-            let (read, attempt) = (&claimed.read, &claimed.attempt);
-            let stored = match brought {
+        let (connections, read, attempt) = (&connections, &claimed.read, &claimed.attempt);
+        let store = || async move {
+            match brought {
                 Brought::Tokens(fresh) => connections.commit(read, attempt, fresh).await,
                 Brought::Nothing(failure) => connections.fail(read, attempt, failure).await,
-            };
-            let waited = self.ports.clock.monotonic().saturating_sub(began);
-            match stored {
-                Err(VaultError::Store(error)) if waited < PATIENCE => {
-                    tracing::error!(connection = %read.id, %error, "the outcome of a refresh is not stored yet");
-                }
-                stored => return Ok(stored?),
             }
-            tokio::time::sleep(self.jittered(pause)).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
+        };
+        self.insist("the outcome of a refresh", store).await
     }
 
     /// Ends tokens that came for a connection which was deleted meanwhile.

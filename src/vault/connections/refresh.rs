@@ -16,6 +16,8 @@ use std::time::Duration;
 /// Fields that a new generation may do without.
 const OF_A_GENERATION: &[&str] =
     &["refresh_token", "previous_refresh_token", "previous_until", "more_tokens", "expires_at"];
+/// The refresh token before this one, kept for the provider's grace.
+const OF_THE_TOKEN_BEFORE: &[&str] = &["previous_refresh_token", "previous_until"];
 /// Fields that say that somebody is refreshing.
 const OF_AN_ATTEMPT: &[&str] = &["attempt_id", "attempt_generation", "attempt_started", "attempt_deadline"];
 /// Fields that a success takes away.
@@ -80,7 +82,7 @@ impl Connections<'_> {
     pub async fn claim(&self, read: &Connection, lasts: Duration) -> Result<Option<Attempt>, VaultError> {
         let key = self.key(&read.slot);
         let id: AttemptId = self.vault.chance.id();
-        let mut batch = Batch::new().when(Guard::Rev(key.clone(), read.rev));
+        let mut batch = self.unchanged(Batch::new(), read);
         let mut draft = Draft::some()
             .put("attempt_id", &id)
             .put("attempt_generation", read.generation)
@@ -156,7 +158,9 @@ impl Connections<'_> {
             .maybe_time("unknown_since", read.trouble.unknown_since.or(unknown))
             .put("last_attempt", &attempt.id)
             .done();
-        self.settle(read, attempt, fields, OF_AN_ATTEMPT.iter().chain(&["retry_at"])).await
+        // Where there is nothing more to try, the token that was kept for a last try goes.
+        let last_try: &[&str] = if reason.is_some() { OF_THE_TOKEN_BEFORE } else { &[] };
+        self.settle(read, attempt, fields, OF_AN_ATTEMPT.iter().chain(&["retry_at"]).chain(last_try)).await
     }
 
     /// Writes the outcome of an attempt where it is still the one, and removes those fields of `gone` that it does not set.

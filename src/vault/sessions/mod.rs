@@ -10,7 +10,7 @@ pub use record::{NewSession, Session, SessionState};
 use super::fields::{Draft, Fields};
 use super::{Authority, Vault, VaultError, keys};
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket};
+use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket, Timestamp};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Value, Write};
 use record::{fields, read};
@@ -29,6 +29,17 @@ pub struct Opening {
     pub redirect_uri: String,
     /// The PKCE verifier, where the provider takes one.
     pub verifier: Option<CodeVerifier>,
+}
+
+/// What a return leaves in its session.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// The code that came back.
+    pub code: &'a AuthorizationCode,
+    /// Parameters of the callback that belong to the connection.
+    pub captured: &'a BTreeMap<String, String>,
+    /// Until when the session may be completed from now on.
+    pub good_until: Timestamp,
 }
 
 /// What the exchange of a code needs.
@@ -143,7 +154,7 @@ impl<'a> Sessions<'a> {
         &self,
         session: &Session,
         opening: &Opening,
-        (code, captured): (&AuthorizationCode, &BTreeMap<String, String>),
+        kept: Kept<'_>,
     ) -> Result<Option<Ticket>, VaultError> {
         let completion = self.vault.chance.ticket();
         let hash = hash_of(&completion);
@@ -158,8 +169,9 @@ impl<'a> Sessions<'a> {
             .put("state", SessionState::Returned.word())
             .put("completion_hash", hash)
             .put("redirect_uri", &opening.redirect_uri)
-            .map("captured", captured)
-            .sealed(sealer.seal("code", code.expose())?);
+            .map("captured", kept.captured)
+            .time("expires_at", kept.good_until)
+            .sealed(sealer.seal("code", kept.code.expose())?);
         if let Some(verifier) = &opening.verifier {
             draft = draft.sealed(sealer.seal("pkce_verifier", verifier.expose())?);
         }

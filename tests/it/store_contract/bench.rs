@@ -1,6 +1,6 @@
 //! A store under test, and short words for what the cases say often.
 
-use super::redis_server::RedisServer;
+use crate::support::redis::RedisServer;
 use grantkeep::adapters::embedded::EmbeddedStore;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::domain::{Id, TenantId, Timestamp};

@@ -27,4 +27,3 @@ mod races;
 mod records;
 mod redis_faults;
 mod redis_only;
-mod redis_server;

@@ -1,7 +1,7 @@
 //! Redis gone, silent, or refusing: what the caller is told, and that the store finds its way back.
 
 use super::bench::*;
-use super::redis_server::RedisServer;
+use crate::support::redis::RedisServer;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::ports::store::{Batch, Key, Store, StoreError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What only Redis has: runtimes, users, databases, scripts that can be forgotten, hashes that others can read.
 
 use super::bench::*;
-use super::redis_server::RedisServer;
+use crate::support::redis::RedisServer;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore, RedisUrlError};
 use grantkeep::ports::store::{Batch, Guard, Key, Store, StoreError, Value};
 use std::collections::BTreeMap;

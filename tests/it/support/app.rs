@@ -3,8 +3,10 @@
 
 use super::process::Leashed;
 use super::redis::RedisServer;
-use grantkeep::app::{Running, new_master_key, start};
+use grantkeep::adapters::system::SystemClock;
+use grantkeep::app::{Running, new_master_key, start_by};
 use grantkeep::config::Settings;
+use grantkeep::ports::Clock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -16,6 +18,8 @@ pub enum Stores {
     Embedded,
     /// This Redis.
     Redis(Arc<RedisServer>),
+    /// What this URL names; somebody else keeps it alive.
+    At(String),
 }
 
 impl Stores {
@@ -28,6 +32,7 @@ impl Stores {
         match self {
             Self::Embedded => format!("embedded:{}", folder.join("data").display()),
             Self::Redis(redis) => redis.url(),
+            Self::At(url) => url.clone(),
         }
     }
 }
@@ -55,6 +60,8 @@ macro_rules! on_both_stores {
 /// Where a server is to be found, and where its mails land.
 pub struct App {
     pub url: String,
+    /// Where it listens, whatever its public URL says. Of a process of its own: the public URL.
+    pub direct: String,
     pub admin: String,
     pub outbox: PathBuf,
     _stores: Stores,
@@ -89,6 +96,17 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
     all
 }
 
+/// What a server says once it serves, in either format of the log: its public URL, and where its admin port is.
+fn said_serving(line: &str) -> Option<(String, String)> {
+    if let Ok(said) = serde_json::from_str::<serde_json::Value>(line) {
+        let text = |name: &str| said[name].as_str().map(str::to_owned);
+        return text("url").zip(text("admin")).filter(|_| said["message"] == "serving");
+    }
+    let text =
+        |name: &str| line.split_whitespace().find_map(|word| Some(word.strip_prefix(name)?.to_owned()));
+    text("url=").zip(text("admin=")).filter(|_| line.contains(" serving "))
+}
+
 impl App {
     /// A server in this process.
     pub async fn start(stores: Stores) -> Self {
@@ -97,14 +115,20 @@ impl App {
 
     /// The same with further settings, by dotted key.
     pub async fn start_with(stores: Stores, further: &[(&str, &str)]) -> Self {
+        Self::start_by(stores, further, Arc::new(SystemClock::new())).await
+    }
+
+    /// The same by a clock of the case's own.
+    pub async fn start_by(stores: Stores, further: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let all = settings(&stores, folder.path(), further);
         let overrides: Vec<(&str, String)> =
             all.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let settings = Settings::load(None, std::iter::empty(), &overrides).unwrap_or_else(|f| panic!("{f}"));
-        let running = start(settings).await.unwrap_or_else(|fault| panic!("{fault}"));
+        let running = start_by(settings, clock).await.unwrap_or_else(|fault| panic!("{fault}"));
         Self {
             url: running.public_url().as_str().trim_end_matches('/').to_owned(),
+            direct: format!("http://{}", running.public_at()),
             admin: format!("http://{}", running.admin_at()),
             outbox: folder.path().join("outbox"),
             _stores: stores,
@@ -117,27 +141,24 @@ impl App {
     /// `vault.master_keys`.
     pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let mut all = settings(&stores, folder.path(), further);
-        all.retain(|(key, _)| key != "log.level");
-        all.push(("log.level".to_owned(), "info".to_owned()));
-        all.push(("log.format".to_owned(), "json".to_owned()));
+        let logs: Vec<(&str, &str)> = [("log.level", "info"), ("log.format", "json")]
+            .into_iter()
+            .filter(|(key, _)| !further.iter().any(|(known, _)| known == key))
+            .collect();
+        let all = settings(&stores, folder.path(), &[&logs, further].concat());
         let variables = all
             .iter()
             .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
         let arguments: Vec<String> =
             variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
-        let serving = |server: &Leashed| {
-            let log = server.log();
-            let line = log.lines().find(|line| line.contains(r#""message":"serving""#))?;
-            serde_json::from_str::<serde_json::Value>(line).ok()
-        };
-        let (server, said) =
+        let serving = |server: &Leashed| server.log().lines().find_map(said_serving);
+        let (server, (url, admin)) =
             Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
-        let text = |name: &str| said[name].as_str().expect("a text").trim_end_matches('/').to_owned();
         Self {
-            url: text("url"),
-            admin: format!("http://{}", text("admin")),
+            url: url.trim_end_matches('/').to_owned(),
+            direct: url.trim_end_matches('/').to_owned(),
+            admin: format!("http://{admin}"),
             outbox: folder.path().join("outbox"),
             _stores: stores,
             folder,
@@ -159,6 +180,20 @@ impl App {
             Runs::Here(_) => panic!("this server runs in the process of the tests"),
             Runs::Beside(server) => server,
         }
+    }
+
+    /// Waits until a server in a process of its own has ended; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let Runs::Beside(server) = &mut self.runs else {
+            panic!("this server runs in the process of the tests")
+        };
+        for _ in 0..3000 {
+            if let Some(code) = server.ended() {
+                return code;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not end:\n{}", server.log())
     }
 
     /// The folder with the embedded store (`data`) and the outbox.

@@ -4,14 +4,18 @@ use super::html::Form;
 use actix_web::cookie::{Cookie, Expiration};
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, Response, StatusCode};
-use std::sync::Once;
+use std::sync::LazyLock;
 use url::Url;
 
-/// A client that follows nothing by itself.
+/// A client that follows nothing by itself. Made once, because it reads the machine's certificates; it keeps no
+/// connection, because a connection lives on the runtime of the case that opened it.
 pub fn http() -> Client {
-    static TLS: Once = Once::new();
-    TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
+        client.build().expect("a client")
+    });
+    CLIENT.clone()
 }
 
 /// One browser profile. A clone is a thief's copy of its cookies.

@@ -2,9 +2,11 @@
 
 pub mod app;
 pub mod browser;
+pub mod clock;
 pub mod html;
 pub mod oidc;
 pub mod process;
+pub mod raw;
 pub mod redis;
 pub mod smtp;
 pub mod tenant;

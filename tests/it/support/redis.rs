@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub struct RedisServer {
-    _server: Leashed,
+    server: Leashed,
     port: u16,
 }
 
@@ -38,7 +38,17 @@ impl RedisServer {
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
             server.log().contains("Ready to accept connections").then_some(())
         })?;
-        Ok(Self { _server: server, port })
+        Ok(Self { server, port })
+    }
+
+    /// Sends the server a signal by name: `STOP` lets it hang, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
+    /// The folder it runs in, with what it keeps on disk.
+    pub fn home(&self) -> &std::path::Path {
+        self.server.home()
     }
 
     pub fn port(&self) -> u16 {

@@ -1,0 +1,129 @@
+//! A form and a JSON document say the same, on every route that takes a body.
+
+use crate::journey::sandbox;
+use crate::on_both_stores;
+use crate::support::app::{App, Stores};
+use crate::support::browser::{Browser, http};
+use crate::support::raw::{Raw, raw};
+use crate::support::tenant::{HOME, PASSWORD, Tenant, agree};
+use grantkeep::http::{Access, ROUTES, RouteName};
+use grantkeep::sandbox::Sandbox;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Fields for one call; another set each time, where a route takes each only once.
+async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox) -> Option<Value> {
+    Some(match route {
+        RouteName::SignUp => {
+            let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+            json!({ "email": email, "password": PASSWORD, "product": "Acme & Söhne" })
+        }
+        RouteName::VerifyEmail => {
+            let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+            let body = json!({ "email": email, "password": PASSWORD });
+            tenant.post("/signup", &body).await.expect(202);
+            let link = app.mailed_link(&email).await;
+            json!({ "token": link.split_once("token=").expect("a token").1 })
+        }
+        RouteName::CreateApiKey => json!({
+            "name": "a key", "scopes": ["tokens:read", "keys:write"], "providers": ["slack", "google"],
+            "ips": ["192.0.2.0/24"], "expires_at": "2099-01-31T12:00:00Z",
+        }),
+        RouteName::EnableProvider => json!({
+            "provider": "sandbox",
+            "client_id": "sandbox-client",
+            "client_secret": "sandbox-secret",
+            "scopes": ["profile", "offline_access"],
+            "redirect_url": [HOME, "https://example.com/a?b=c&d=%20+"],
+            "variables": { "host": sandbox.base_url().trim_start_matches("http://") },
+        }),
+        RouteName::BeginAuthorization => {
+            json!({ "end_user": "user 1 & co", "end_user_label": "Ada", "account": "work", "scopes": ["profile"], "redirect_url": HOME })
+        }
+        RouteName::CompleteAuthorization => {
+            let begin = json!({ "end_user": "user 1", "redirect_url": HOME });
+            let link = tenant.post("/authorize-sandbox", &begin).await.expect(201).text("authorize_url");
+            let back = agree(&mut Browser::new(), &link).await;
+            json!({ "completion": back.parameter("completion").expect("a completion"), "end_user": "user 1" })
+        }
+        RouteName::GetAccessToken => {
+            json!({ "provider": "sandbox", "end_user": "user 1", "min_ttl": 10, "force_refresh": false })
+        }
+        RouteName::ShowVerification
+        | RouteName::ListApiKeys
+        | RouteName::RevokeApiKey
+        | RouteName::OpenAuthorization
+        | RouteName::Callback
+        | RouteName::ListConnections
+        | RouteName::ShowConnection
+        | RouteName::DeleteConnection
+        | RouteName::ListProviders
+        | RouteName::ShowProvider
+        | RouteName::Style => return None,
+    })
+}
+
+/// The same fields as a form.
+fn as_form(fields: &Value) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (name, value) in fields.as_object().expect("an object") {
+        match value {
+            Value::Array(list) if name == "scopes" => {
+                form.append_pair(name, &list.iter().map(text).collect::<Vec<_>>().join(" "));
+            }
+            Value::Array(list) => list.iter().for_each(|value| drop(form.append_pair(name, &text(value)))),
+            Value::Object(object) => {
+                object.iter().for_each(|(inner, value)| {
+                    drop(form.append_pair(&format!("{name}[{inner}]"), &text(value)))
+                });
+            }
+            value => drop(form.append_pair(name, &text(value))),
+        }
+    }
+    form.finish()
+}
+
+/// What an answer says, without what is another one each time.
+fn said(answer: &Raw) -> (u16, Value) {
+    let mut body = answer.json();
+    for (name, value) in body.as_object_mut().expect("an object") {
+        let new = ["id", "key", "session", "authorize_url", "tenant", "generation", "expires_in"]
+            .contains(&name.as_str());
+        if new
+            || (name.ends_with("_at") && name != "expires_at")
+            || (name == "expires_at" && !value.to_string().contains("2099"))
+        {
+            *value = Value::Null;
+        }
+    }
+    (answer.status, body)
+}
+
+on_both_stores!(form_and_json_say_the_same, |stores: Stores| async move {
+    let app = App::start(stores).await;
+    let sandbox = sandbox(Duration::from_mins(5)).await;
+    let tenant = Tenant::new(&app).await;
+    tenant.enable(&sandbox).await.expect(201);
+    tenant.connect("user 1").await;
+    for route in ROUTES {
+        let Some(first) = fields(route.name, &app, &tenant, &sandbox).await else {
+            assert_ne!(route.method, "POST", "{route:?} takes a body");
+            continue;
+        };
+        let path = route.path.replace("{provider}", "sandbox");
+        let request = || {
+            let request = http().post(format!("{}{path}", tenant.url)).header("accept", "application/json");
+            if matches!(route.access, Access::Caller(_)) { request.bearer_auth(&tenant.key) } else { request }
+        };
+        let json =
+            raw(request().header("content-type", "application/json; charset=utf-8").body(first.to_string()))
+                .await;
+        let second = fields(route.name, &app, &tenant, &sandbox).await.expect("the same again");
+        let form =
+            request().header("content-type", "application/x-www-form-urlencoded").body(as_form(&second));
+        let form = raw(form).await;
+        assert!((200..300).contains(&json.status), "{route:?}: {}", json.text());
+        assert_eq!(said(&json), said(&form), "{route:?}");
+    }
+});

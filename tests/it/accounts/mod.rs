@@ -1,0 +1,24 @@
+//! Who signs up, who calls, and what a caller may do.
+
+mod bodies;
+mod keys;
+mod limits;
+mod login;
+mod sign_up;
+
+use crate::support::app::App;
+use crate::support::browser::http;
+use crate::support::raw::{Raw, raw};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+/// A request with a JSON body.
+fn post(app: &App, path: &str, body: &Value) -> RequestBuilder {
+    let request = http().request(Method::POST, format!("{}{path}", app.url));
+    request.header("content-type", "application/json").body(body.to_string())
+}
+
+/// Signs up.
+async fn signs_up(app: &App, email: &str, password: &str) -> Raw {
+    raw(post(app, "/signup", &serde_json::json!({ "email": email, "password": password }))).await
+}
