@@ -1,7 +1,7 @@
 //! Settings become adapters, adapters fill ports, ports carry rooms.
 
 use super::error::StartError;
-use super::running::{Parts, Running};
+use super::running::{Background, Parts, Running};
 use crate::accounts::{AccountSettings, Accounts};
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
@@ -43,6 +43,8 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     settings.server.bound(public_at.port());
     let runtime = task_runtime()?;
     let tasks = Tasks::new(runtime.handle().clone());
+    // From here on it must not be dropped as it is, whatever fails.
+    let runtime = Background::new(runtime);
     let state = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
@@ -59,7 +61,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         public_url: settings.server.public_url,
         patience: settings.server.shutdown_timeout,
         tasks,
-        runtime: Some(runtime),
+        runtime,
     };
     Running::begin(parts, http, state).await
 }

@@ -17,8 +17,27 @@ pub(super) struct Parts {
     pub public_url: Url,
     pub patience: Duration,
     pub tasks: Tasks,
-    /// Taken when it is shut down: a runtime may not be dropped on another.
-    pub runtime: Option<Runtime>,
+    #[expect(dead_code, reason = "it is kept for as long as the server runs, and dropped with it")]
+    pub runtime: Background,
+}
+
+/// Threads of their own for exchanges, refreshes and mail.
+pub(super) struct Background(Option<Runtime>);
+
+impl Background {
+    pub fn new(runtime: Runtime) -> Self {
+        Self(Some(runtime))
+    }
+}
+
+/// A runtime that is dropped waits for its threads, and panics where it is dropped on another one, as a start that fails
+/// would do. This one waits for nothing.
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// A server that runs until [`Running::stop`].
@@ -83,21 +102,14 @@ impl Running {
 
     /// Takes nothing new, finishes requests, then exchanges, refreshes and mails under way. False when some were not done in
     /// time.
-    pub async fn stop(mut self) -> bool {
+    pub async fn stop(self) -> bool {
         tracing::info!(under_way = self.parts.tasks.under_way(), "stopping");
         self.stopper.stop().await;
         let drained = self.parts.tasks.drain(self.parts.patience).await;
         if !drained {
             tracing::error!(left = self.parts.tasks.under_way(), "stopped before all work was done");
         }
-        self.end();
         drained
-    }
-
-    fn end(&mut self) {
-        if let Some(runtime) = self.parts.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -105,6 +117,5 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.abandon();
-        self.end();
     }
 }

@@ -13,14 +13,16 @@ pub struct SmtpServer {
 
 impl SmtpServer {
     pub fn start() -> Self {
+        Leashed::on_a_free_port(Self::start_on)
+    }
+
+    /// The same on a port of the case's choosing. When it ended before it was ready: what it said.
+    pub fn start_on(port: u16) -> Result<Self, String> {
         let program = tool("GRANTKEEP_TEST_PYTHON", "bin/python3");
-        Leashed::on_a_free_port(|port| {
-            let listen = format!("127.0.0.1:{port}");
-            let arguments =
-                ["-m", "aiosmtpd", "-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", "mails"];
-            let (server, ()) = Leashed::start(&program, arguments, |_| greets(&listen))?;
-            Ok(Self { server, port })
-        })
+        let listen = format!("127.0.0.1:{port}");
+        let arguments = ["-m", "aiosmtpd", "-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", "mails"];
+        let (server, ()) = Leashed::start(&program, arguments, |_| greets(&listen))?;
+        Ok(Self { server, port })
     }
 
     /// For `mail.url`.
