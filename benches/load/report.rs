@@ -53,16 +53,20 @@ pub fn figures(contestants: &[Contestant]) {
         let rates = contestant.rounds.iter().zip(&contestants[0].rounds);
         let ratio = Spread::of(rates.map(|(ours, bare)| ours.rate / bare.rate));
         println!(
-            "{:<13}{:>11.0}{:>9.2}{:>9.2}{:>11.1}{:>11.1}   {}",
+            "{:<13}{:>11.0}{:>9.2}{:>9.2}{:>11}{:>11}   {}",
             contestant.name,
             of(|round| round.rate),
             of(|round| round.p50_ms),
             of(|round| round.p99_ms),
-            of(|round| round.server_cpu.unwrap_or(f64::NAN)),
-            of(|round| round.redis_cpu.unwrap_or(f64::NAN)),
+            known(of(|round| round.server_cpu.unwrap_or(f64::NAN))),
+            known(of(|round| round.redis_cpu.unwrap_or(f64::NAN))),
             ratio.shown(2),
         );
     }
+}
+
+fn known(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.1}") }
 }
 
 /// The middle and both ends.
