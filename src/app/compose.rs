@@ -28,7 +28,12 @@ const SIGN_UP_LIFE: Duration = Duration::from_hours(24);
 const TASK_THREADS: usize = 2;
 
 /// Starts both servers and returns once they listen and the store answers.
-pub async fn start(mut settings: Settings) -> Result<Running, StartError> {
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    start_by(settings, Arc::new(SystemClock::new())).await
+}
+
+/// As [`start`], by another clock than the machine's. Redis keeps its own time all the same.
+pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     logs::init(settings.log.json, settings.log.level);
     metrics::init();
     install_tls();
@@ -40,7 +45,7 @@ pub async fn start(mut settings: Settings) -> Result<Running, StartError> {
     let tasks = Tasks::new(runtime.handle().clone());
     // From here on it must not be dropped as it is, whatever fails.
     let runtime = Background::new(runtime);
-    let state = compose(&settings, &tasks).await?;
+    let state = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
         admin,
@@ -74,8 +79,7 @@ pub async fn check(settings: &Settings) -> Result<usize, StartError> {
     Ok(catalog.iter().count())
 }
 
-async fn compose(settings: &Settings, tasks: &Tasks) -> Result<HttpState, StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     let catalog = catalog(settings)?;
     let mailer = mailer(settings, &clock, &chance)?;

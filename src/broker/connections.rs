@@ -4,7 +4,7 @@ use super::Broker;
 use crate::catalog::{Provider, Values};
 use crate::domain::{AccessToken, ConnectionId, RefreshToken, Refusal};
 use crate::ports::UpstreamError;
-use crate::vault::{Authority, Connection, ConnectionFilter, Status, Tokens};
+use crate::vault::{Authority, Connection, ConnectionFilter, Status, Tokens, VaultError};
 use crate::wire::{self, ClientCredentials};
 use std::sync::Arc;
 
@@ -73,9 +73,20 @@ impl Broker {
                 break found;
             }
             // Read again in any case: marked by us, or changed by somebody in between, such as a refresh.
-            connections.begin_delete(&found).await?;
+            match connections.begin_delete(&found).await {
+                Err(VaultError::DoesNotOpen { .. }) => break found,
+                marked => drop(marked?),
+            }
         };
-        let tokens = connections.open(&deleting).await?;
+        let tokens = match connections.open(&deleting).await {
+            Ok(tokens) => tokens,
+            // Nobody can use what does not open, nor revoke it; its owner may have it forgotten all the same.
+            Err(VaultError::DoesNotOpen { .. }) => {
+                connections.forget(&deleting).await?;
+                return Ok(Revocation::Failed);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let revocation = self.revoke_connection(by, &deleting, &tokens).await;
         connections.finish_delete(&deleting).await?;
         Ok(revocation)

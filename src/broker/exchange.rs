@@ -42,22 +42,21 @@ struct Failed {
 }
 
 impl Broker {
-    /// Completes a session. Once the code is sent, it goes on to its end even if the caller goes away.
+    /// Completes a session, to its end even if the caller goes away: one who left between the claim and the exchange would
+    /// leave the session claimed by nobody.
     pub async fn complete(
         self: &Arc<Self>,
         by: &Authority,
         request: Complete,
     ) -> Result<Connection, Refusal> {
-        let outcome = self.complete_checked(by, request).await;
+        let (broker, by) = (Arc::clone(self), by.clone());
+        let work = self.ports.tasks.finish(async move { broker.complete_checked(&by, request).await });
+        let outcome = work.await.unwrap_or(Err(Refusal::Internal));
         metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         outcome
     }
 
-    async fn complete_checked(
-        self: &Arc<Self>,
-        by: &Authority,
-        request: Complete,
-    ) -> Result<Connection, Refusal> {
+    async fn complete_checked(&self, by: &Authority, request: Complete) -> Result<Connection, Refusal> {
         let session = match self.vault.sessions().by_completion(&request.completion, by).await? {
             Completing::Unknown => return Err(Refusal::NotFound { what: "such a completion".to_owned() }),
             Completing::Ended => return Err(Refusal::SessionExpired),
@@ -71,7 +70,8 @@ impl Broker {
         }
         match session.state {
             SessionState::Returned => {}
-            SessionState::Exchanging => {
+            // Past its time, whoever claimed it was killed in the middle.
+            SessionState::Exchanging if session.made.expires_at > self.ports.clock.now() => {
                 return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
             }
             _ => return Err(Refusal::SessionExpired),
@@ -84,10 +84,7 @@ impl Broker {
         let claimed = self.vault.sessions().begin_exchange(&session).await?;
         let session = claimed
             .ok_or_else(|| Refusal::Conflict { detail: "This session is being completed.".to_owned() })?;
-        let checked = Checked { by: by.clone(), session, provider, integration };
-        let broker = Arc::clone(self);
-        let work = self.ports.tasks.finish(async move { broker.exchange(checked).await });
-        work.await.map_err(|_| Refusal::Internal)?
+        self.exchange(Checked { by: by.clone(), session, provider, integration }).await
     }
 
     async fn exchange(&self, checked: Checked) -> Result<Connection, Refusal> {
@@ -104,16 +101,23 @@ impl Broker {
                 return Err(refusal);
             }
         };
-        let slot = &checked.session.made.slot;
-        if let Err(refusal) = self.same_identity(&checked, &grant).await {
-            let state = SessionState::Failed(refusal.code().to_owned());
-            sessions.end(&checked.session, &state).await?;
-            return Err(refusal);
+        let kept = self.keep_grant(&checked, &grant).await;
+        let state = match &kept {
+            Ok(connection) => SessionState::Completed(connection.id.clone()),
+            Err(refusal) => SessionState::Failed(refusal.code().to_owned()),
+        };
+        if let Err(error) = sessions.end(&checked.session, &state).await {
+            // The outcome stands without it, and the session ends with its time.
+            tracing::error!(session = %checked.session.id, %error, "what became of a session is not stored");
         }
+        kept
+    }
+
+    /// Keeps a grant, and goes on trying while the store does not answer: what came back cannot be had again.
+    async fn keep_grant(&self, checked: &Checked, grant: &NewGrant) -> Result<Connection, Refusal> {
         let connections = self.vault.connections(&checked.by);
-        let connection = self.insist("a new grant", || connections.connect(slot, &grant)).await?;
-        sessions.end(&checked.session, &SessionState::Completed(connection.id.clone())).await?;
-        Ok(connection)
+        let slot = &checked.session.made.slot;
+        self.insist("a new grant", || connections.connect(slot, grant)).await?.ok_or_else(other_account)
     }
 
     /// Exchanges the code and asks who was connected.
@@ -183,19 +187,14 @@ impl Broker {
             }
         }
     }
+}
 
-    /// A slot stays with the account that it was first connected to.
-    async fn same_identity(&self, checked: &Checked, grant: &NewGrant) -> Result<(), Refusal> {
-        let before = self.vault.connections(&checked.by).find(&checked.session.made.slot).await?;
-        let pinned = before.and_then(|before| before.identity.id);
-        match (pinned, &grant.identity.id) {
-            (Some(pinned), Some(id)) if pinned != *id => Err(Refusal::Conflict {
-                detail: "Another account of the provider is connected here. Delete that connection first, \
-                         or name a different `account`."
-                    .to_owned(),
-            }),
-            _ => Ok(()),
-        }
+/// A slot stays with the account that it was first connected to.
+fn other_account() -> Refusal {
+    Refusal::Conflict {
+        detail: "Another account of the provider is connected here, or the provider did not say which one this is. \
+                 Delete that connection first, or name a different `account`."
+            .to_owned(),
     }
 }
 
@@ -204,8 +203,9 @@ fn check_finisher(session: &Session, request: &Complete) -> Result<(), Refusal> 
     let same_person = session.made.slot.end_user == request.end_user;
     let same_backend = match (&session.made.code_challenge, &request.code_verifier) {
         (Some(challenge), Some(verifier)) => pkce::matches(verifier, challenge),
-        (Some(_), None) => false,
-        (None, _) => true,
+        (None, None) => true,
+        // A verifier without a challenge says that somebody took the challenge away (RFC 9700 section 4.8.2).
+        (Some(_), None) | (None, Some(_)) => false,
     };
     if same_person && same_backend { Ok(()) } else { Err(Refusal::EndUserMismatch) }
 }

@@ -83,9 +83,14 @@ impl Call {
 
     /// All cookies as they were sent (RFC 6265 section 5.4). One that is malformed spoils no other.
     pub(super) fn cookies(&self) -> Vec<(String, String)> {
-        let headers = self.request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
-        let pairs = headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+        // Not `to_str`: it wants ASCII, and anything on a parent domain may set a cookie of other letters.
+        let headers =
+            self.request.headers().get_all(COOKIE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        headers.flat_map(|value| value.split(';').filter_map(pair).collect::<Vec<_>>()).collect()
     }
 
     /// True when the sender reads JSON and no pages.

@@ -147,7 +147,7 @@ impl Vault {
 }
 
 /// Somebody changed the store, or a key is wrong: an operator has to look.
-fn alarm(record: &str, field: &str) {
+pub(super) fn alarm(record: &str, field: &str) {
     tracing::error!(record, field, "a sealed value does not open in its place");
     metrics::alarm(metrics::Alarm::DoesNotOpen);
 }

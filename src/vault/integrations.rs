@@ -1,8 +1,8 @@
 //! Integrations: a tenant's own registrations at providers.
 
 use super::fields::{Draft, Fields};
-use super::{Authority, Vault, VaultError, keys};
-use crate::domain::{ClientSecret, ProviderId, Scopes, Timestamp};
+use super::{Authority, Vault, VaultError, data_keys, keys};
+use crate::domain::{ClientSecret, ProviderId, Scopes, TenantId, Timestamp};
 use crate::ports::store::{Batch, Guard, Key, Record, Value, Write};
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ impl<'a> Integrations<'a> {
     pub async fn find(&self, provider: &ProviderId) -> Result<Option<Integration>, VaultError> {
         let key = keys::integration(self.by.tenant(), provider);
         let record = self.vault.store.get(&key).await?;
-        record.map(|record| read(&key, &record)).transpose()
+        record.map(|record| read(&key, self.by.tenant(), &record)).transpose()
     }
 
     /// Enables a provider, or replaces what was enabled. True when there was none before.
@@ -158,10 +158,15 @@ impl<'a> Integrations<'a> {
     }
 }
 
-fn read(key: &Key, record: &Record) -> Result<Integration, VaultError> {
+fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Integration, VaultError> {
     let fields = Fields::of(key, record)?;
+    let provider = fields.parsed("provider", ProviderId::parse)?;
+    if *key != keys::integration(tenant, &provider) {
+        data_keys::alarm(key.name(), "provider");
+        return Err(fields.fault("provider", "is another's: the record was moved"));
+    }
     Ok(Integration {
-        provider: fields.parsed("provider", ProviderId::parse)?,
+        provider,
         client_id: fields.text("client_id")?.to_owned(),
         scopes: fields.scopes("scopes")?,
         redirect_urls: fields.parsed("redirect_urls", |text| serde_json::from_str(text).ok())?,

@@ -50,6 +50,11 @@ pub(super) fn connection(tenant: &TenantId, slot: &Slot) -> Key {
     Key::of_tenant(tenant, &format!("connection:{}", slot_member(slot)))
 }
 
+/// The `<provider>:<end user>:<account>` in the name of a connection's record.
+pub(super) fn place_of_connection(key: &Key) -> Option<&str> {
+    key.name().split_once(":connection:").map(|(_, place)| place)
+}
+
 /// Members are `<provider>:<end user>:<account>`, so a prefix selects a provider.
 pub(super) fn connections(tenant: &TenantId) -> Key {
     Key::of_tenant(tenant, "index:connections")

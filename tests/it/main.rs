@@ -13,11 +13,17 @@
 mod accounts;
 mod canary;
 mod commands;
+mod cut_short;
 mod journey;
 mod mail;
+mod odd_returns;
+mod oidc_flow;
 mod real_parts;
+mod refresh;
 mod requests;
 mod sandbox;
+mod sessions;
 mod store_contract;
 mod support;
+mod tampered_store;
 mod tenants;

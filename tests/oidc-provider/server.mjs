@@ -27,6 +27,8 @@ const provider = new Provider(issuer, {
     response_types: ['code'],
     token_endpoint_auth_method: 'client_secret_basic',
   },
+  // Fifteen seconds otherwise, for which dead tokens live on.
+  clockTolerance: 0,
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   features: {
     // Pages with plain forms: any login and password will do, then the consent.

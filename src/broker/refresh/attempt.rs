@@ -181,7 +181,8 @@ impl Broker {
     async fn record_failure(&self, claimed: Claimed<'_>, nothing: &Nothing) -> Result<Landed, Refusal> {
         let (status, doubt) =
             verdict::consequence(&claimed.ready.provider, nothing.class, &claimed.read.trouble);
-        let wait = nothing.retry_after.unwrap_or_else(|| self.backoff(claimed.read.trouble.failures));
+        let backoff = self.backoff(claimed.read.trouble.failures);
+        let wait = nothing.retry_after.map_or(backoff, |after| after.max(backoff));
         let failure = Failure {
             status,
             error: nothing.error.clone(),

@@ -70,26 +70,28 @@ impl Flights {
 }
 
 impl Broker {
-    /// Joins the flight of a slot or begins one. A forced ask does not join one that began before it: it waits, and then goes.
+    /// Joins the flight of a slot or begins one. The flight may have begun for somebody who wanted less, or before this one
+    /// came: who is not served by what it brought goes again.
     pub(super) async fn join_refresh(self: &Arc<Self>, ask: Ask) -> Landed {
         let key = (ask.by.tenant().clone(), ask.slot.clone(), ask.target.clone());
-        let under_way = || self.flights.with(|table| table.under_way.get(&key).cloned());
-        let before = if ask.needed.is_none() { under_way() } else { None };
-        if let Some((_, flight)) = before {
-            drop(flight.await);
-        }
-        let flight = self.flights.with(|table| {
-            if let Some((_, flight)) = table.under_way.get(&key) {
-                return flight.clone();
-            }
-            table.next += 1;
-            let number = table.next;
-            let flight = self.take_off(ask, key.clone(), number);
-            table.under_way.insert(key.clone(), (number, flight.clone()));
-            flight
-        });
         let _waiting = metrics::waiting_for_refresh();
-        flight.await
+        loop {
+            let (flight, own) = self.flights.with(|table| {
+                if let Some((_, flight)) = table.under_way.get(&key) {
+                    return (flight.clone(), false);
+                }
+                table.next += 1;
+                let number = table.next;
+                let flight = self.take_off(ask.clone(), key.clone(), number);
+                table.under_way.insert(key.clone(), (number, flight.clone()));
+                (flight, true)
+            });
+            match flight.await {
+                Landed::Fresh(connection)
+                    if !own && matches!(self.serves(&ask, &connection).await, Ok(false)) => {}
+                landed => return landed,
+            }
+        }
     }
 
     fn take_off(self: &Arc<Self>, ask: Ask, key: FlightKey, number: u64) -> Flight {
@@ -145,6 +147,18 @@ impl Broker {
             }
             Status::Active | Status::Failing => {}
         }
+        if self.serves(ask, connection).await? {
+            return Ok(Some(Landed::Fresh(Box::new(connection.clone()))));
+        }
+        let now = self.ports.clock.now();
+        match connection.trouble.retry_at.filter(|at| *at > now) {
+            Some(at) => kept(Refusal::ProviderUnavailable { retry_after: at.since(now) }),
+            None => Ok(None),
+        }
+    }
+
+    /// True when what lies there is what was asked for, or no better can be had yet.
+    async fn serves(&self, ask: &Ask, connection: &Connection) -> Result<bool, Refusal> {
         let now = self.ports.clock.now();
         let provider = self.provider(&connection.slot.provider)?;
         let later = connection.generation > ask.seen_generation
@@ -152,13 +166,7 @@ impl Broker {
         let held = self.held(&ask.by, connection, &ask.target).await?;
         let fresh = later || ask.needed.is_some_and(|needed| held.lives_for(needed, now));
         let too_young = provider.refresh.min_age.is_some_and(|age| now.since(connection.issued_at) < age);
-        if fresh || (too_young && connection.lives_at(now)) {
-            return Ok(Some(Landed::Fresh(Box::new(connection.clone()))));
-        }
-        match connection.trouble.retry_at.filter(|at| *at > now) {
-            Some(at) => kept(Refusal::ProviderUnavailable { retry_after: at.since(now) }),
-            None => Ok(None),
-        }
+        Ok(fresh || (too_young && connection.lives_at(now)))
     }
 
     /// How long an attempt is left alone by others: longer than its request may take.

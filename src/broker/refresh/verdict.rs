@@ -112,11 +112,10 @@ pub(super) fn consequence(provider: &Provider, class: Class, trouble: &Trouble) 
             (Status::ReauthorizationRequired(ReauthorizationReason::RefreshOutcomeUnknown), Doubt::None)
         }
         Class::InvalidGrant => (Status::ReauthorizationRequired(ReauthorizationReason::Revoked), Doubt::None),
-        Class::Unknown if rotates => (Status::Failing, Doubt::Unknown),
+        // Also where nothing is spent: the old access token may have been killed.
+        Class::Unknown => (Status::Failing, Doubt::Unknown),
         Class::Busy if rotates => (Status::Failing, Doubt::Answered),
-        Class::Unknown | Class::Busy | Class::NotSent | Class::ClientFault | Class::Refused => {
-            (Status::Failing, Doubt::None)
-        }
+        Class::Busy | Class::NotSent | Class::ClientFault | Class::Refused => (Status::Failing, Doubt::None),
     }
 }
 

@@ -6,6 +6,8 @@
 mod record;
 mod refresh;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 pub(super) use record::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
@@ -81,12 +83,17 @@ impl<'a> Connections<'a> {
     }
 
     /// Puts a new grant into a slot: a new connection, or a reconnection that keeps the id and goes on counting generations.
-    pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Connection, VaultError> {
+    /// None, and nothing changed, where the slot is pinned to an account and the grant is not known to be of that one.
+    pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Option<Connection>, VaultError> {
         let tenant = self.by.tenant();
         let key = self.key(slot);
         loop {
             let before = self.find(slot).await?;
             let kept = before.as_ref().filter(|before| before.status != Status::Deleting);
+            let pinned = kept.and_then(|kept| kept.identity.id.as_ref());
+            if pinned.is_some() && pinned != grant.identity.id.as_ref() {
+                return Ok(None);
+            }
             let now = self.vault.clock.now();
             let connection = Connection::begin(
                 kept.map_or_else(|| self.vault.chance.id(), |kept| kept.id.clone()),
@@ -97,14 +104,13 @@ impl<'a> Connections<'a> {
                 grant,
             );
             let sealed = self.seal(&connection, &grant.tokens).await?;
-            let unchanged = match &before {
-                None => Guard::Absent(key.clone()),
-                Some(before) => Guard::Rev(key.clone(), before.rev),
+            let batch = Batch::new().when(Guard::Present(keys::tenant(tenant)));
+            let batch = match &before {
+                None => batch.when(Guard::Absent(key.clone())),
+                Some(before) => self.unchanged(batch, before),
             };
-            let mut batch = Batch::new()
-                .when(Guard::Present(keys::tenant(tenant)))
-                .when(unchanged)
-                .then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
+            let mut batch =
+                batch.then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
             if let Some(gone) = before.as_ref().filter(|before| before.id != connection.id) {
                 let member = keys::id_member(&gone.id, slot);
                 batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
@@ -124,7 +130,18 @@ impl<'a> Connections<'a> {
             field: "id".to_owned(),
             what: "went away while it was written",
         };
-        self.find(slot).await?.ok_or_else(gone)
+        self.find(slot).await?.ok_or_else(gone).map(Some)
+    }
+
+    /// Guards that the record is the one that was read. The grant too: revisions begin anew with a record, so one that was
+    /// deleted and made again meanwhile may have the same.
+    fn unchanged(&self, batch: Batch, read: &Connection) -> Batch {
+        let key = self.key(&read.slot);
+        batch.when(Guard::Rev(key.clone(), read.rev)).when(Guard::Equals(
+            key,
+            "grant".to_owned(),
+            read.grant.as_str().into(),
+        ))
     }
 
     /// Marks a connection as being deleted; from then on no token comes from it and no refresh stores into it. False when it
@@ -136,7 +153,7 @@ impl<'a> Connections<'a> {
         deleting.status = Status::Deleting;
         deleting.generation += 1;
         let sealed = self.seal(&deleting, &tokens).await?;
-        let batch = Batch::new().when(Guard::Rev(key.clone(), connection.rev)).then(Write::Put {
+        let batch = self.unchanged(Batch::new(), connection).then(Write::Put {
             key,
             fields: deleting.fields(sealed),
             lives: None,
@@ -147,11 +164,20 @@ impl<'a> Connections<'a> {
     /// Forgets a connection that [`Self::begin_delete`] marked. False when a new grant took its place meanwhile.
     pub async fn finish_delete(&self, deleting: &Connection) -> Result<bool, VaultError> {
         let key = self.key(&deleting.slot);
-        let mut batch = Batch::new()
+        let still = Batch::new()
             .when(Guard::Equals(key.clone(), "id".to_owned(), deleting.id.as_str().into()))
-            .when(Guard::Equals(key.clone(), "status".to_owned(), Status::Deleting.word().into()))
-            .then(Write::Delete { key });
-        for (index, member) in self.indexes(deleting) {
+            .when(Guard::Equals(key, "status".to_owned(), Status::Deleting.word().into()));
+        self.remove(still, deleting).await
+    }
+
+    /// Forgets a connection whose tokens do not open, so that it cannot be marked. False when it changed meanwhile.
+    pub async fn forget(&self, read: &Connection) -> Result<bool, VaultError> {
+        self.remove(self.unchanged(Batch::new(), read), read).await
+    }
+
+    async fn remove(&self, guarded: Batch, connection: &Connection) -> Result<bool, VaultError> {
+        let mut batch = guarded.then(Write::Delete { key: self.key(&connection.slot) });
+        for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexRemove { index, member });
         }
         Ok(self.vault.store.apply(batch).await?.applied())
@@ -160,7 +186,8 @@ impl<'a> Connections<'a> {
     /// The access token, opened; the only secret that a fresh read opens.
     pub async fn access_token(&self, connection: &Connection) -> Result<AccessToken, VaultError> {
         let key = self.key(&connection.slot);
-        let place = (record::KIND, connection.grant.as_str());
+        let id = connection.sealed_as();
+        let place = (record::KIND, id.as_str());
         let sealer =
             self.vault.sealer(self.by.tenant(), &key, place, Some(&connection.sealed.access)).await?;
         let text = sealer.at(connection.generation).open("access_token", &connection.sealed.access)?;

@@ -5,8 +5,8 @@ use crate::domain::{
     RefreshToken, Scopes, Timestamp,
 };
 use crate::ports::store::{Key, Record, Value};
-use crate::vault::VaultError;
 use crate::vault::fields::{Draft, Fields, read_scopes};
+use crate::vault::{VaultError, data_keys, keys};
 use std::collections::BTreeMap;
 
 pub(super) const KIND: &str = "connection";
@@ -192,6 +192,12 @@ impl Connection {
         self.expires_at.is_none_or(|end| at < end)
     }
 
+    /// The record id that its secrets are sealed for: the grant and the slot. The grant alone would let a whole record be
+    /// copied under another end user's name.
+    pub(super) fn sealed_as(&self) -> String {
+        format!("{}={}", self.grant, keys::slot_member(&self.slot))
+    }
+
     /// True when it has further tokens.
     pub fn has_more_tokens(&self) -> bool {
         self.sealed.more.is_some()
@@ -274,6 +280,11 @@ impl Connection {
 
 pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, VaultError> {
     let fields = Fields::of(key, record)?;
+    let slot = Slot::read(fields)?;
+    if keys::place_of_connection(key) != Some(keys::slot_member(&slot).as_str()) {
+        data_keys::alarm(key.name(), "end_user");
+        return Err(fields.fault("end_user", "or its provider or account is another's: the record was moved"));
+    }
     let missing = |field| move || fields.fault(field, "is missing");
     let access = fields.bytes("access_token").ok_or_else(missing("access_token"))?.to_vec();
     let previous = match fields.bytes("previous_refresh_token") {
@@ -289,7 +300,7 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
     Ok(Connection {
         id: fields.id("id")?,
         grant: fields.id("grant")?,
-        slot: Slot::read(fields)?,
+        slot,
         status: status(fields)?,
         generation: fields.parsed("generation", |text| text.parse().ok())?,
         token_type: fields.text("token_type")?.to_owned(),

@@ -82,7 +82,7 @@ impl Connections<'_> {
     pub async fn claim(&self, read: &Connection, lasts: Duration) -> Result<Option<Attempt>, VaultError> {
         let key = self.key(&read.slot);
         let id: AttemptId = self.vault.chance.id();
-        let mut batch = Batch::new().when(Guard::Rev(key.clone(), read.rev));
+        let mut batch = self.unchanged(Batch::new(), read);
         let mut draft = Draft::some()
             .put("attempt_id", &id)
             .put("attempt_generation", read.generation)

@@ -23,7 +23,8 @@ impl Connections<'_> {
         tokens: &Tokens,
     ) -> Result<Vec<(String, Value)>, VaultError> {
         let key = self.key(&connection.slot);
-        let place = (KIND, connection.grant.as_str());
+        let id = connection.sealed_as();
+        let place = (KIND, id.as_str());
         let sealer = self.vault.sealer(self.by.tenant(), &key, place, None).await?.at(connection.generation);
         let mut sealed = vec![sealer.seal("access_token", tokens.access.expose())?];
         if let Some(refresh) = &tokens.refresh {
@@ -46,7 +47,8 @@ impl Connections<'_> {
     pub async fn open(&self, connection: &Connection) -> Result<Tokens, VaultError> {
         let key = self.key(&connection.slot);
         let sealed = &connection.sealed;
-        let place = (KIND, connection.grant.as_str());
+        let id = connection.sealed_as();
+        let place = (KIND, id.as_str());
         let sealer = self.vault.sealer(self.by.tenant(), &key, place, Some(&sealed.access)).await?;
         let sealer = sealer.at(connection.generation);
         let refresh = |field, envelope: &Vec<u8>| {

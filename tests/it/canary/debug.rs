@@ -9,7 +9,7 @@ use grantkeep::adapters::system::{SystemChance, SystemClock};
 use grantkeep::app::new_master_key;
 use grantkeep::broker::{Complete, Enable, SessionCookie};
 use grantkeep::config::Settings;
-use grantkeep::domain::{Account, ClientSecret, EndUserId, ProviderId, Scopes, SessionId, Ticket, Timestamp};
+use grantkeep::domain::{Account, ClientSecret, EndUserId, ProviderId, Scopes, Ticket};
 use grantkeep::ports::Clock;
 use grantkeep::vault::{Completing, Finish, IntegrationSecrets, Keyring, Slot, Vault};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,10 @@
 
 use super::process::Leashed;
 use super::redis::RedisServer;
-use grantkeep::app::{Running, new_master_key, start};
+use grantkeep::adapters::system::SystemClock;
+use grantkeep::app::{Running, new_master_key, start_by};
 use grantkeep::config::Settings;
+use grantkeep::ports::Clock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -16,6 +18,8 @@ pub enum Stores {
     Embedded,
     /// This Redis.
     Redis(Arc<RedisServer>),
+    /// What this URL names; somebody else keeps it alive.
+    At(String),
 }
 
 impl Stores {
@@ -28,6 +32,7 @@ impl Stores {
         match self {
             Self::Embedded => format!("embedded:{}", folder.join("data").display()),
             Self::Redis(redis) => redis.url(),
+            Self::At(url) => url.clone(),
         }
     }
 }
@@ -55,6 +60,8 @@ macro_rules! on_both_stores {
 /// Where a server is to be found, and where its mails land.
 pub struct App {
     pub url: String,
+    /// Where it listens, whatever its public URL says. Of a process of its own: the public URL.
+    pub direct: String,
     pub admin: String,
     pub outbox: PathBuf,
     _stores: Stores,
@@ -108,14 +115,20 @@ impl App {
 
     /// The same with further settings, by dotted key.
     pub async fn start_with(stores: Stores, further: &[(&str, &str)]) -> Self {
+        Self::start_by(stores, further, Arc::new(SystemClock::new())).await
+    }
+
+    /// The same by a clock of the case's own.
+    pub async fn start_by(stores: Stores, further: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let all = settings(&stores, folder.path(), further);
         let overrides: Vec<(&str, String)> =
             all.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let settings = Settings::load(None, std::iter::empty(), &overrides).unwrap_or_else(|f| panic!("{f}"));
-        let running = start(settings).await.unwrap_or_else(|fault| panic!("{fault}"));
+        let running = start_by(settings, clock).await.unwrap_or_else(|fault| panic!("{fault}"));
         Self {
             url: running.public_url().as_str().trim_end_matches('/').to_owned(),
+            direct: format!("http://{}", running.public_at()),
             admin: format!("http://{}", running.admin_at()),
             outbox: folder.path().join("outbox"),
             _stores: stores,
@@ -144,6 +157,7 @@ impl App {
             Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");
         Self {
             url: url.trim_end_matches('/').to_owned(),
+            direct: url.trim_end_matches('/').to_owned(),
             admin: format!("http://{admin}"),
             outbox: folder.path().join("outbox"),
             _stores: stores,
@@ -166,6 +180,20 @@ impl App {
             Runs::Here(_) => panic!("this server runs in the process of the tests"),
             Runs::Beside(server) => server,
         }
+    }
+
+    /// Waits until a server in a process of its own has ended; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let Runs::Beside(server) = &mut self.runs else {
+            panic!("this server runs in the process of the tests")
+        };
+        for _ in 0..3000 {
+            if let Some(code) = server.ended() {
+                return code;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not end:\n{}", server.log())
     }
 
     /// The folder with the embedded store (`data`) and the outbox.

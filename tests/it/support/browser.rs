@@ -7,8 +7,8 @@ use reqwest::{Client, Method, Response, StatusCode};
 use std::sync::LazyLock;
 use url::Url;
 
-/// A client that follows nothing by itself. One for all cases, since making one reads all certificates of the machine; it
-/// keeps no connection, since one belongs to the runtime of the case that opened it.
+/// A client that follows nothing by itself. Made once, because it reads the machine's certificates; it keeps no
+/// connection, because a connection lives on the runtime of the case that opened it.
 pub fn http() -> Client {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
         drop(rustls::crypto::ring::default_provider().install_default());

@@ -19,6 +19,7 @@ const LEASH: &str = r#"
 exec 3<&0
 "$@" 3<&- </dev/null >log 2>&1 &
 server=$!
+echo $server >pid
 (cat <&3; kill -9 $server; rm -rf "$PWD") >/dev/null 2>&1 &
 exec 3<&- 2>/dev/null
 wait $server
@@ -63,6 +64,21 @@ impl Leashed {
             }
         }
         panic!("{said}")
+    }
+
+    /// Sends it a signal by name, such as `TERM`, `KILL`, `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.home.join("pid")).expect("the shell wrote it down");
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().expect("kill runs");
+        assert!(sent.success(), "{pid} is not there any more");
+    }
+
+    /// The exit code, once it has ended by itself or by a signal (then 128 and more).
+    pub fn ended(&mut self) -> Option<i32> {
+        self.shell
+            .try_wait()
+            .expect("it has a state")
+            .map(|status| status.code().expect("sh itself lives on"))
     }
 
     /// The folder it runs in.

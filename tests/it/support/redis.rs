@@ -38,7 +38,12 @@ impl RedisServer {
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
             server.log().contains("Ready to accept connections").then_some(())
         })?;
-        Ok(Self { server: server, port })
+        Ok(Self { server, port })
+    }
+
+    /// Sends the server a signal by name: `STOP` lets it hang, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        self.server.signal(name);
     }
 
     /// The folder it runs in, with what it keeps on disk.

@@ -1,0 +1,99 @@
+//! What a token costs at the store, counted by Redis itself.
+
+use super::*;
+use crate::support::redis::RedisServer;
+use crate::support::tenant::PASSWORD;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A stage on a Redis of its own, where everything is counted.
+async fn counted() -> (Arc<RedisServer>, Stage) {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &[("server.workers", "1")]).await;
+    (redis, stage)
+}
+
+/// What the server was asked since the last reset, without what the counting itself asks.
+fn asked(redis: &RedisServer) -> BTreeMap<String, u64> {
+    let mut calls = redis.calls();
+    calls.retain(|name, _| {
+        !["config|resetstat", "info", "hello", "client|setinfo", "select"].contains(&name.as_str())
+    });
+    calls
+}
+
+/// How often the server found something to read on a connection since the last reset.
+fn reads(link: &mut redis::Connection) -> u64 {
+    let said: String = redis::cmd("INFO").arg("stats").query(link).expect("it answers");
+    let line = said.lines().find_map(|line| line.strip_prefix("total_reads_processed:")).expect("it counts");
+    line.trim().parse().expect("a number")
+}
+
+fn reset(link: &mut redis::Connection) {
+    redis::cmd("CONFIG").arg("RESETSTAT").exec(link).expect("it answers");
+}
+
+/// Key and connection are read together. What proves one round trip: a client that waits for an answer before it asks
+/// again is read from twice, one that pipelines once; Redis counts the reads of its sockets in `total_reads_processed`.
+/// Both questions are far smaller than what one read takes, so they never come in two.
+#[tokio::test]
+async fn a_fresh_token_is_one_round_trip_and_no_write() {
+    let (redis, stage) = counted().await;
+    stage.connect("ada", LONG).await;
+    let mut link = redis.connection();
+    // The answer of the reset comes after the count was set to zero: what is read next is the question itself.
+    reset(&mut link);
+    let own = reads(&mut link);
+    for _ in 0..3 {
+        reset(&mut link);
+        let answer = stage.token("ada").await.expect(200);
+        let trips = reads(&mut link) - own;
+        assert_eq!(answer.body["refresh"]["state"], "fresh");
+        assert_eq!(asked(&redis), BTreeMap::from([("hgetall".to_owned(), 2)]));
+        assert_eq!(trips, 1, "key and connection come in one round trip");
+    }
+}
+
+/// With a password: no hash each time. Where one must be made, the owner of the address is looked up first; a caller who is
+/// remembered costs the member's record and the connection, and nothing else.
+#[tokio::test]
+async fn a_password_is_hashed_once() {
+    let (redis, stage) = counted().await;
+    stage.connect("ada", LONG).await;
+    let mut link = redis.connection();
+    let mut costs = Vec::new();
+    for _ in 0..3 {
+        reset(&mut link);
+        let call = crate::support::browser::http()
+            .post(format!("{}/get-access-token", stage.tenant.url))
+            .basic_auth(&stage.tenant.email, Some(PASSWORD));
+        answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(200);
+        costs.push(asked(&redis));
+    }
+    let warm = BTreeMap::from([("hgetall".to_owned(), 2)]);
+    // The stage made its key with the same password: even the first is remembered.
+    assert_eq!(costs, [warm.clone(), warm.clone(), warm]);
+    let elsewhere = App::start(Stores::Embedded).await;
+    let stranger = Tenant::new(&elsewhere).await;
+    let call = crate::support::browser::http()
+        .post(format!("{}/get-access-token", stage.tenant.url))
+        .basic_auth(&stranger.email, Some(PASSWORD));
+    answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(401);
+}
+
+/// What a refresh costs: the question that found the token too old, the flight's own look, the integration, the claim, the
+/// outcome, and the record read back. The scripts are two; what they ask themselves is counted with them.
+#[tokio::test]
+async fn a_refresh_is_two_scripts() {
+    let (redis, stage) = counted().await;
+    stage.connect("ada", LONG).await;
+    // The data key is known and the scripts are loaded from here on.
+    stage.forced("ada").await.expect(200);
+    redis.say::<()>(&["CONFIG", "RESETSTAT"]);
+    stage.forced("ada").await.expect(200);
+    let calls = asked(&redis);
+    let count = |name: &str| calls.get(name).copied().unwrap_or_default();
+    assert_eq!(count("evalsha"), 2, "claim and outcome: {calls:?}");
+    assert_eq!(count("hgetall"), 5, "key and connection, connection, integration, outcome: {calls:?}");
+    assert!(["eval", "script|load", "zadd", "zrem", "del"].iter().all(|name| count(name) == 0), "{calls:?}");
+}
