@@ -71,7 +71,9 @@ impl Broker {
         match session.state {
             SessionState::Returned => {}
             // Past its time, whoever claimed it was killed in the middle.
-            SessionState::Exchanging if session.made.expires_at > self.ports.clock.now() => {
+            SessionState::Exchanging
+                if session.made.expires_at.plus(self.settings.upstream_timeout) > self.ports.clock.now() =>
+            {
                 return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
             }
             _ => return Err(Refusal::SessionExpired),

@@ -126,7 +126,9 @@ impl Broker {
     ) -> Result<Handout, Refusal> {
         let (connection, refusal) = match landed {
             Landed::Fresh(connection) => {
-                return self.hand_out(by, &connection, target, RefreshState::plain("refreshed")).await;
+                // The same generation: it may not be refreshed yet, or was read anew.
+                let state = if connection.generation == before.generation { "fresh" } else { "refreshed" };
+                return self.hand_out(by, &connection, target, RefreshState::plain(state)).await;
             }
             Landed::Kept(connection, refusal) => {
                 (connection.map_or(before, |connection| *connection), refusal)

@@ -42,6 +42,11 @@ pub(super) fn meaning(code: &str) -> Meaning {
     }
 }
 
+/// True for a code that blames the tenant's registration.
+pub fn is_client_fault(code: &str) -> bool {
+    meaning(code) == Meaning::Refusal(RefusalClass::ClientFault)
+}
+
 /// A code fit for logs and answers: printable ASCII, 64 characters at most; `None` where nothing is left.
 pub(super) fn sanitized(code: &str) -> Option<String> {
     let clean: String = code.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect();

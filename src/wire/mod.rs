@@ -19,7 +19,7 @@ mod token_response;
 pub use authorize::{AuthorizeInputs, authorize_url};
 pub use callback::{Callback, CallbackFault, IssuerFault, Returned, check_hmac, check_issuer, read_callback};
 pub use client::ClientCredentials;
-pub use error_code::RefusalClass;
+pub use error_code::{RefusalClass, is_client_fault};
 pub use profile::{IdentityFound, ProfileFault, bearer_get, read_identity, read_metadata};
 pub use revoke::{Revocation, revocation_outcome, revoke_request};
 pub use token_request::{Grant, token_request};

@@ -17,7 +17,7 @@ const GROUP: usize = 512;
 /// Between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Records that one sweep removes at most, so that nobody waits long behind it.
-const SWEEP: i64 = 500;
+const SWEEP: usize = 500;
 
 /// What the thread is asked.
 pub(super) enum Ask {
@@ -152,10 +152,15 @@ impl Work {
         if now.saturating_sub(self.swept) < SWEEP_EVERY {
             return;
         }
-        self.swept = now;
         let statement = "DELETE FROM record WHERE rowid IN \
                          (SELECT rowid FROM record WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-        let swept = self.database.execute(statement, (self.clock.now().as_millis(), SWEEP));
+        let swept = self
+            .database
+            .execute(statement, (self.clock.now().as_millis(), i64::try_from(SWEEP).unwrap_or(i64::MAX)));
+        // After a full sweep there is more: the next one follows the next commit.
+        if swept.as_ref().map_or(true, |records| *records < SWEEP) {
+            self.swept = now;
+        }
         match swept {
             Ok(records) => tracing::debug!(records, "swept records past their life"),
             Err(error) => tracing::warn!(%error, "records past their life could not be swept"),

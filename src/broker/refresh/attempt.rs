@@ -295,8 +295,9 @@ impl Claimed<'_> {
         if let Some(new) = set.refresh_token {
             let old = tokens.refresh.replace(new);
             if self.ready.provider.refresh.rotation == Rotation::Grace {
-                // Counted from the start: the provider may have rotated at any moment after it.
-                let until = self.attempt.started.plus(self.ready.provider.refresh.grace);
+                // Counted from when it was first sent: the provider may have rotated at any moment after that.
+                let since = self.read.trouble.unknown_since.unwrap_or(self.attempt.started);
+                let until = since.plus(self.ready.provider.refresh.grace);
                 tokens.previous = old.map(|old| (old, until));
             }
         }

@@ -152,7 +152,7 @@ impl Broker {
         }
         let now = self.ports.clock.now();
         match connection.trouble.retry_at.filter(|at| *at > now) {
-            Some(at) => kept(Refusal::ProviderUnavailable { retry_after: at.since(now) }),
+            Some(at) => kept(verdict::pausing(&connection.trouble, at.since(now))),
             None => Ok(None),
         }
     }

@@ -131,3 +131,14 @@ pub(super) fn refusal(status: Status, nothing: &Nothing, id: &ConnectionId, wait
         _ => Refusal::ProviderUnavailable { retry_after: wait },
     }
 }
+
+/// What the caller hears until the next try. A registration that is not accepted is named each time: it is for the tenant to
+/// mend, and no waiting helps.
+pub(super) fn pausing(trouble: &Trouble, wait: Duration) -> Refusal {
+    match &trouble.last_error {
+        Some(error) if wire::is_client_fault(error) => {
+            Refusal::IntegrationMisconfigured { error: error.clone() }
+        }
+        _ => Refusal::ProviderUnavailable { retry_after: wait },
+    }
+}

@@ -104,7 +104,9 @@ fn cases() -> Vec<Case> {
         fine(Fault::FormEncoded),
         fine(change(json!({ "scope": null, "token_type": null }))),
         fine(change(json!({ "expires_in": "3600" }))),
-        // These two spoil an answer whose work was done.
+        // Later than the two seconds that a request may take.
+        before(Fault::Delay(2500), LOST, SPENT_UNSEEN),
+        // These spoil an answer whose work was done.
         after(change(json!({ "access_token": null })), NONSENSE),
         after(Fault::Malformed, NONSENSE),
         after(Fault::Huge, LOST),

@@ -14,12 +14,14 @@ use crate::journey::sandbox;
 use crate::on_both_stores;
 use crate::support::app::{App, Stores};
 use crate::support::tenant::{Answer, Tenant, answer, with_json};
+use grantkeep::adapters::system::SystemClock;
 use grantkeep::domain::Timestamp;
+use grantkeep::ports::Clock;
 use grantkeep::sandbox::{Behaviour, Counts, Endpoint, FamilyCounts, Fault, Grant, Rotation, Rule, Sandbox};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::future::Future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Long enough that nothing expires in a case.
@@ -196,9 +198,7 @@ async fn ask(tenant: &Tenant, user: &str, further: &Value) -> Answer {
 /// Waits for a time that an answer names; an absent one is past.
 async fn expired(at: &Value) {
     let Some(at) = at.as_str().map(|text| Timestamp::parse(text).expect("a time")) else { return };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-    let now = Timestamp::from_millis(i64::try_from(now).expect("it fits"));
-    tokio::time::sleep(at.since(now) + Duration::from_millis(2)).await;
+    tokio::time::sleep(at.since(SystemClock::new().now()) + Duration::from_millis(2)).await;
 }
 
 /// Looks until it is so, ten seconds at most.

@@ -1,7 +1,6 @@
 //! What follows a failed refresh, by what the provider said and by how it rotates.
 
 use super::*;
-use std::time::Duration;
 
 /// Longer than any case takes.
 const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m"), ("refresh.backoff_max", "5m")];
@@ -10,7 +9,8 @@ const NOT_NOW: &[(&str, &str)] = &[("refresh.backoff_min", "5m"), ("refresh.back
 async fn retry_after_is_respected_in_both_forms() {
     let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
     let who = stage.connect("ada", LONG).await;
-    let later = time::OffsetDateTime::now_utc() + Duration::from_mins(2);
+    let later = SystemClock::new().now().plus(Duration::from_mins(2)).as_millis() / 1000;
+    let later = time::OffsetDateTime::from_unix_timestamp(later).expect("a time");
     let date = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
@@ -51,7 +51,8 @@ async fn a_short_retry_after_does_not_shorten_the_pause() {
 
 #[tokio::test]
 async fn a_client_that_is_refused_ends_no_connection() {
-    let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
+    let pause = [("refresh.backoff_min", "2s"), ("refresh.backoff_max", "2s")];
+    let stage = Stage::new(Stores::Embedded, STRICT, &pause).await;
     let all = [stage.connect("ada", SHORT).await, stage.connect("bob", SHORT).await];
     stage.rule(Rule::new(
         Endpoint::Token,
@@ -59,11 +60,14 @@ async fn a_client_that_is_refused_ends_no_connection() {
     ));
     for who in &all {
         stage.expire(who).await;
-        let answer = stage.token(&who.user).await.expect(422);
-        assert_eq!(
-            (answer.code(), &answer.body["provider_error"]),
-            ("integration_misconfigured", &"invalid_client".into())
-        );
+        for _ in 0..2 {
+            let answer = stage.token(&who.user).await.expect(422);
+            assert_eq!(
+                (answer.code(), &answer.body["provider_error"]),
+                ("integration_misconfigured", &"invalid_client".into())
+            );
+        }
+        assert_eq!(stage.family(who).refresh_requests, 1, "asked once, told twice");
         assert_eq!(stage.seen(who).await["status"], "failing");
     }
     stage.sandbox.control().reset();
@@ -182,4 +186,72 @@ async fn a_token_that_a_lost_refresh_may_have_killed_is_called_unverified() {
         );
         assert_eq!(stage.token("ada").await.expect(200).body["refresh"]["state"], "unverified", "{file}");
     }
+}
+
+/// The grace of a spent token began when it was first sent, also where the answer to that was lost.
+#[tokio::test]
+async fn a_grace_is_not_counted_from_the_second_try() {
+    let mode = Mode { file: "rotation = \"grace\"\ngrace = \"2s\"", ..GRACE };
+    let stage = Stage::new(Stores::Embedded, mode, &[]).await;
+    let who = stage.connect("ada", LONG).await;
+    stage.strike_after(Fault::Close);
+    let clock = SystemClock::new();
+    let spent_at = clock.monotonic();
+    assert_eq!(stage.forced("ada").await.expect(200).body["refresh"]["state"], "failing");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(stage.forced("ada").await.expect(200).body["refresh"]["state"], "refreshed");
+    tokio::time::sleep((spent_at + Duration::from_millis(2300)).saturating_sub(clock.monotonic())).await;
+    stage.strike(Fault::Json { status: 400, body: json!({ "error": "invalid_grant" }) });
+    assert_eq!(stage.forced("ada").await.expect(409).body["reason"], "revoked");
+    let family = stage.family(&who);
+    assert_eq!(
+        (family.refresh_requests, family.reuses, family.alive),
+        (3, 0, true),
+        "the spent token was not sent again"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_not_sent_for_another_client() {
+    let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
+    let who = stage.connect("ada", SHORT).await;
+    let host = stage.sandbox.base_url().trim_start_matches("http://").to_owned();
+    let enable = async |client_id: &str, secret: &str| {
+        let body = json!({
+            "provider": "sandbox", "client_id": client_id, "client_secret": secret,
+            "scopes": ["profile", "offline_access"], "redirect_url": crate::support::tenant::HOME,
+            "variables": { "host": host },
+        });
+        stage.tenant.post("/enable-provider", &body).await.expect(200);
+    };
+    enable("another-client", "another-secret").await;
+    stage.expire(&who).await;
+    let answer = stage.token("ada").await.expect(409);
+    assert_eq!(
+        (answer.code(), &answer.body["reason"]),
+        ("reauthorization_required", &"integration_changed".into())
+    );
+    assert_eq!(stage.counts().refresh_requests, 0);
+    // Put back, nothing is lost.
+    enable("sandbox-client", "sandbox-secret").await;
+    assert!(stage.works(&stage.token("ada").await.expect(200).text("access_token")).await);
+}
+
+#[tokio::test]
+async fn a_refresh_token_past_its_known_life_is_not_sent() {
+    let file = "rotation = \"strict\"\n\n[token.response]\nrefresh_expires_in = \"/refresh_expires_in\"";
+    let stage = Stage::new(Stores::Embedded, Mode { file, ..STRICT }, &[]).await;
+    let change = json!({ "refresh_expires_in": 1 }).as_object().expect("an object").clone();
+    assert!(stage.sandbox.control().fault(Rule::new(Endpoint::Token, Fault::Change(change)).times(1)));
+    let who = stage.connect("ada", SHORT).await;
+    stage.expire(&who).await;
+    let answer = stage.token("ada").await.expect(409);
+    assert_eq!(
+        (answer.code(), &answer.body["reason"]),
+        ("reauthorization_required", &"refresh_token_expired".into())
+    );
+    assert_eq!(
+        (stage.counts().refresh_requests, stage.seen(&who).await["status"].as_str()),
+        (0, Some("reauthorization_required"))
+    );
 }

@@ -45,33 +45,43 @@ async fn a_refused_return_is_logged_and_counted_without_its_values() {
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 }
 
+/// What a browser might send in the place of a cookie of that name and value.
+type Spoiled = fn(&str, &str) -> String;
+
 on_both_stores!(a_cookie_must_be_there_and_be_the_one, |stores: Stores| async move {
     let world = World::new(stores).await;
     let link = world.tenant.begin("u").await;
-    let mut neighbour = Browser::new();
-    depart(&mut neighbour, &world.tenant.begin("neighbour").await).await;
-    let (name, _) = cookie(&neighbour, &world);
-    let cookies: Vec<Box<dyn Fn(&(String, String)) -> String>> = vec![
-        Box::new(|_| String::new()),
-        Box::new(|(name, _)| format!("{name}=")),
-        Box::new(|(name, _)| format!("{name}={}", "A".repeat(43))),
-        Box::new(|(name, value)| format!("{name}={value}x")),
-        Box::new(|(name, value)| format!("x{name}={value}")),
-        Box::new(|(name, value)| format!("{}={value}", name.to_uppercase())),
-        // The right value under the name of another session.
-        Box::new(move |(_, value)| format!("{name}={value}")),
+    let cookies: [Spoiled; 7] = [
+        |_, _| String::new(),
+        |name, _| format!("{name}="),
+        |name, _| format!("{name}={}", "A".repeat(43)),
+        |name, value| format!("{name}={value}x"),
+        |name, value| format!("x{name}={value}"),
+        |_, value| format!("gk-00000000={value}"),
+        |name, value| format!("{}={value}", name.to_uppercase()),
     ];
-    for change in &cookies {
+    for spoiled in cookies {
         let mut browser = Browser::new();
         let back = depart(&mut browser, &link).await;
-        let status = return_with(&back, &change(&cookie(&browser, &world))).await;
-        assert_eq!(status, 403, "{}", change(&("name".to_owned(), "value".to_owned())));
+        let (name, value) = cookie(&browser, &world);
+        assert_eq!(return_with(&back, &spoiled(&name, &value)).await, 403, "{}", spoiled("name", "value"));
+    }
+    // Those of another session: the value under this one's name, and both as they are.
+    let mut neighbour = Browser::new();
+    depart(&mut neighbour, &world.tenant.begin("neighbour").await).await;
+    let (other, theirs) = cookie(&neighbour, &world);
+    for own_name in [true, false] {
+        let mut browser = Browser::new();
+        let back = depart(&mut browser, &link).await;
+        let (name, _) = cookie(&browser, &world);
+        let pair = format!("{}={theirs}", if own_name { &name } else { &other });
+        assert_eq!(return_with(&back, &pair).await, 403);
     }
     world.expect_untouched().await;
     let mut browser = Browser::new();
     let back = depart(&mut browser, &link).await;
     let (name, value) = cookie(&browser, &world);
-    assert_eq!(return_with(&back, &format!("a=b; {name}={value}; c")).await, 303);
+    assert_eq!(return_with(&back, &format!("a=b; {name}={value}; {other}={theirs}; c")).await, 303);
 });
 
 /// The only session cookie of a browser.

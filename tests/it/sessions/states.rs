@@ -70,6 +70,25 @@ async fn nothing_is_good_after_ten_minutes() {
     assert_eq!(world.exchange_requests(), 2);
 }
 
+/// Where the provider's file says how short a code lives, the session ends with it: better than a refused exchange.
+#[tokio::test]
+async fn a_session_ends_with_its_code() {
+    const LIFE: &str = "[authorize]\ncode_lifetime = \"30s\"\n";
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let file = include_str!("../../../providers/sandbox.toml").replace("[authorize]\n", LIFE);
+    std::fs::write(folder.path().join("sandbox.toml"), file).expect("written");
+    let dirs = folder.path().display().to_string();
+    let clock = Arc::new(Ahead::default());
+    let app = App::start_by(Stores::Embedded, &[("providers.dirs", &dirs)], clock.clone()).await;
+    let world = World::on(app).await;
+    let (early, late) = (world.completion("early").await, world.completion("late").await);
+    clock.pass(Duration::from_secs(25));
+    world.tenant.complete(&early, "early").await.expect(201);
+    clock.pass(Duration::from_secs(6));
+    problem(world.tenant.complete(&late, "late").await, 410, "session_expired");
+    assert_eq!(world.exchange_requests(), 1);
+}
+
 on_both_stores!(a_link_preview_spoils_nothing, |stores: Stores| async move {
     let world = World::new(stores).await;
     let link = world.tenant.begin("u").await;
