@@ -3,7 +3,7 @@
 SHELL := bash
 TOOLS := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 
-.PHONY: help tools test check demo
+.PHONY: help tools test check demo bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' $(MAKEFILE_LIST)
@@ -22,3 +22,7 @@ check: ## formatting, lints, and cargo-deny where it is installed
 
 demo: ## the whole journey, printed step by step
 	cargo run --release -- demo
+
+bench: ## load on the hot path beside a bare handler (docs/performance.md); options in LOAD, as in LOAD='--rounds 3'
+	@tests/tools/install.sh $(TOOLS) redis
+	@GRANTKEEP_TEST_REDIS_SERVER=$(TOOLS)/bin/redis-server cargo bench --locked --bench load -- $(LOAD)

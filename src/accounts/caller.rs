@@ -109,11 +109,11 @@ pub(super) fn outside(detail: impl Into<String>) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Id, Scopes, TenantId};
+    use crate::domain::{Id, TenantId};
 
     fn caller(scopes: &str, providers: &[&str], ips: &[&str]) -> Caller {
         let limits = ApiKeyLimits {
-            scopes: KeyScopes::parse(&Scopes::split(scopes, &[' '])).unwrap(),
+            scopes: KeyScopes::parse(scopes.split_whitespace()).unwrap(),
             expires_at: None,
             providers: providers.iter().map(|id| ProviderId::parse(id).unwrap()).collect(),
             ips: ips.iter().map(|net| net.parse().unwrap()).collect(),

@@ -121,14 +121,14 @@ fn listed_within<T>(own: &[T], new: &[T], covers: impl Fn(&T, &T) -> bool) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{KeyScopes, ProviderId, Scopes};
+    use crate::domain::{KeyScopes, ProviderId};
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn limits(scopes: &str, expires: Option<u64>, providers: &[&str], ips: &[&str]) -> ApiKeyLimits {
         ApiKeyLimits {
-            scopes: KeyScopes::parse(&Scopes::split(scopes, &[' '])).unwrap(),
+            scopes: KeyScopes::parse(scopes.split_whitespace()).unwrap(),
             expires_at: expires.map(|seconds| NOW.plus(Duration::from_secs(seconds))),
             providers: providers.iter().map(|id| ProviderId::parse(id).unwrap()).collect(),
             ips: ips.iter().map(|net| net.parse().unwrap()).collect(),

@@ -28,15 +28,19 @@ impl Background {
     pub fn new(runtime: Runtime) -> Self {
         Self(Some(runtime))
     }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// A runtime that is dropped waits for its threads, and panics where it is dropped on another one, as a start that fails
 /// would do. This one waits for nothing.
 impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        self.end();
     }
 }
 
@@ -117,5 +121,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.abandon();
+        self.parts.runtime.end();
     }
 }

@@ -11,12 +11,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The SHA-256 of `bytes` as 64 lower-case hexadecimal digits: how records are named after a secret.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    sha256(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    sha256(bytes).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// HMAC-SHA-256 of `message` under `key`, of any length.

@@ -9,7 +9,6 @@ const EMAIL: &str = "ada@example.com";
 const END_USER: &str = "user-42";
 
 /// What the journey brought.
-#[derive(Debug)]
 pub struct Summary {
     /// The address and password that were signed up.
     pub login: (String, String),

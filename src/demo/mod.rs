@@ -13,8 +13,7 @@ pub use play::Stumble;
 use std::path::PathBuf;
 use url::Url;
 
-/// Where the journey takes place.
-#[derive(Debug)]
+/// Where the journey takes place. Without `Debug`: it holds a password.
 pub struct Stage {
     /// The server's public URL.
     pub server: Url,

@@ -108,9 +108,9 @@ impl KeyScopes {
     }
 
     /// Reads a list; the first unknown name is the error.
-    pub fn parse(names: &Scopes) -> Result<Self, String> {
+    pub fn parse<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, String> {
         names
-            .iter()
+            .into_iter()
             .map(|name| KeyScope::parse(name).ok_or_else(|| name.to_owned()))
             .collect::<Result<Vec<_>, _>>()
             .map(Self)

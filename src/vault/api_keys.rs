@@ -1,6 +1,6 @@
 //! API keys: hashed, limited, listed, forgotten.
 
-use super::fields::{Draft, Fields, read_scopes};
+use super::fields::{Draft, Fields};
 use super::{Authority, Vault, VaultError, keys};
 use crate::domain::{ApiKeyId, Id, KeyScopes, ProviderId, Timestamp};
 use crate::ports::store::{Batch, Guard, Key, Record, Write};
@@ -101,7 +101,7 @@ pub(super) fn read(key: &Key, record: &Record) -> Result<ApiKey, VaultError> {
         name: fields.text("name")?.to_owned(),
         secret_hash: fields.text("secret_hash")?.to_owned(),
         limits: ApiKeyLimits {
-            scopes: fields.parsed("scopes", |text| KeyScopes::parse(&read_scopes(text)).ok())?,
+            scopes: fields.parsed("scopes", |text| KeyScopes::parse(text.split_whitespace()).ok())?,
             expires_at: fields.maybe_time("expires_at")?,
             providers: fields
                 .maybe("providers", |text| words(text).iter().map(|p| ProviderId::parse(p)).collect())?

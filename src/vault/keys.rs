@@ -6,7 +6,7 @@ use crate::domain::{
     Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MemberId, ProviderId, TenantId,
 };
 use crate::ports::store::Key;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 /// What stays as it is in a part of a name: RFC 3986 section 2.3 unreserved characters.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -14,8 +14,8 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// How many shards the index of all tenants has.
 const TENANT_SHARDS: u16 = 64;
 
-fn part(text: &str) -> String {
-    utf8_percent_encode(text, PART).to_string()
+fn part(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PART)
 }
 
 fn unpart(text: &str) -> Option<String> {

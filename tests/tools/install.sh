@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts what the tests need into a folder, and accepts nothing that it has not seen run.
 #
-#   install.sh FOLDER
+#   install.sh FOLDER            everything
+#   install.sh FOLDER redis      what the load script needs
 #
 # Afterwards FOLDER/bin holds redis-server, node and python3 (with aiosmtpd), and FOLDER/oidc-provider the npm package
 # of that name. What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise
@@ -185,6 +186,10 @@ oidc_version() {
 }
 
 redis_server
+if [[ ${2-} == redis ]]; then
+    say "redis-server $(redis_version | cut -d ' ' -f 1)"
+    exit
+fi
 python3_with_smtp
 node
 oidc_provider

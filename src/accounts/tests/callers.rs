@@ -1,7 +1,7 @@
 //! Who calls, and what they may do.
 
 use super::*;
-use crate::domain::{Account, ApiKeyId, EndUserId, Id, KeyScope, KeyScopes, ProviderId, Scopes, TenantId};
+use crate::domain::{Account, ApiKeyId, EndUserId, Id, KeyScope, KeyScopes, ProviderId, TenantId};
 use crate::ports::store::Write;
 use crate::vault::{ApiKey, ApiKeyLimits};
 use futures_util::future::join_all;
@@ -76,7 +76,7 @@ async fn a_key_is_bound_to_its_networks() {
 async fn keys_are_listed_and_revoked_within_a_tenant() {
     let mut house = House::new();
     let ada = house.ada().await;
-    let reading = KeyScopes::parse(&Scopes::split("tokens:read keys:write", &[' '])).unwrap();
+    let reading = KeyScopes::parse(["tokens:read", "keys:write"]).unwrap();
     let (first, text) = key(&house, &ada, ApiKeyLimits { scopes: reading, ..everything() }).await;
     let (second, _) = key(&house, &ada, everything()).await;
     let mut ids = vec![first.id.clone(), second.id];

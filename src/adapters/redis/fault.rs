@@ -43,7 +43,11 @@ pub(super) fn of_write(error: &RedisError) -> StoreError {
 
 /// The value, or the refusal that stands in its place in a pipeline's answer.
 pub(super) fn value(value: Value) -> Result<Value, StoreError> {
-    value.extract_error().map_err(|error| of_read(&error))
+    // No answer to a command of ours holds a refusal deeper inside, and looking for one copies all of it.
+    match value {
+        Value::ServerError(refusal) => Err(of_read(&refusal.into())),
+        value => Ok(value),
+    }
 }
 
 /// An answer of a shape that the command does not give.

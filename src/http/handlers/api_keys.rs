@@ -84,7 +84,7 @@ fn key_scopes(names: &Scopes) -> Result<KeyScopes, Refusal> {
     if names.is_empty() {
         return Err(wrong());
     }
-    KeyScopes::parse(names).map_err(|_| wrong())
+    KeyScopes::parse(names.iter()).map_err(|_| wrong())
 }
 
 fn network(text: &str) -> Option<IpNet> {

@@ -1,5 +1,6 @@
 //! A form and a JSON document say the same, on every route that takes a body.
 
+use super::address;
 use crate::journey::sandbox;
 use crate::on_both_stores;
 use crate::support::app::{App, Stores};
@@ -15,11 +16,11 @@ use std::time::Duration;
 async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox) -> Option<Value> {
     Some(match route {
         RouteName::SignUp => {
-            let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+            let email = address("body");
             json!({ "email": email, "password": PASSWORD, "product": "Acme & Söhne" })
         }
         RouteName::VerifyEmail => {
-            let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+            let email = address("body");
             let body = json!({ "email": email, "password": PASSWORD });
             tenant.post("/signup", &body).await.expect(202);
             let link = app.mailed_link(&email).await;
@@ -68,18 +69,17 @@ fn as_form(fields: &Value) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     for (name, value) in fields.as_object().expect("an object") {
-        match value {
+        let pairs: Vec<(String, String)> = match value {
             Value::Array(list) if name == "scopes" => {
-                form.append_pair(name, &list.iter().map(text).collect::<Vec<_>>().join(" "));
+                vec![(name.clone(), list.iter().map(text).collect::<Vec<_>>().join(" "))]
             }
-            Value::Array(list) => list.iter().for_each(|value| drop(form.append_pair(name, &text(value)))),
+            Value::Array(list) => list.iter().map(|value| (name.clone(), text(value))).collect(),
             Value::Object(object) => {
-                object.iter().for_each(|(inner, value)| {
-                    drop(form.append_pair(&format!("{name}[{inner}]"), &text(value)))
-                });
+                object.iter().map(|(inner, value)| (format!("{name}[{inner}]"), text(value))).collect()
             }
-            value => drop(form.append_pair(name, &text(value))),
-        }
+            value => vec![(name.clone(), text(value))],
+        };
+        form.extend_pairs(pairs);
     }
     form.finish()
 }

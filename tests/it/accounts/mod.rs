@@ -11,6 +11,7 @@ use crate::support::browser::http;
 use crate::support::raw::{Raw, raw};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A request with a JSON body.
 fn post(app: &App, path: &str, body: &Value) -> RequestBuilder {
@@ -21,4 +22,10 @@ fn post(app: &App, path: &str, body: &Value) -> RequestBuilder {
 /// Signs up.
 async fn signs_up(app: &App, email: &str, password: &str) -> Raw {
     raw(post(app, "/signup", &serde_json::json!({ "email": email, "password": password }))).await
+}
+
+/// An address that nobody has, whatever else runs on the same store.
+fn address(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}@example.com", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

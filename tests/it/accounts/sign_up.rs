@@ -1,6 +1,6 @@
 //! Signing up tells nobody who has an account, and a link activates its own password only.
 
-use super::{post, signs_up};
+use super::{address, post, signs_up};
 use crate::on_both_stores;
 use crate::support::app::{App, Stores};
 use crate::support::browser::{Browser, http};
@@ -9,10 +9,6 @@ use crate::support::tenant::{PASSWORD, sign_up};
 use serde_json::json;
 
 const OTHER: &str = "another quiet harbour at dawn";
-
-fn address(name: &str) -> String {
-    format!("{name}-{}-{}@example.com", std::process::id(), uuid::Uuid::new_v4().simple())
-}
 
 /// The links mailed to an address, oldest first, once there are so many.
 async fn links(app: &App, to: &str, count: usize) -> Vec<String> {

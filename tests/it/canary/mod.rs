@@ -162,7 +162,7 @@ fn every_form_of_a_secret_is_found() {
     let secret = "p@ss w\u{f6}rd/with+all=sorts?";
     let search =
         Search::new(&[Canary { name: "password", value: secret.as_bytes().to_vec(), may: &["mail"] }]);
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = search::hex(secret.as_bytes());
     let mut planted: Vec<Vec<u8>> = vec![
         secret.into(),
         hex.to_uppercase().into(),

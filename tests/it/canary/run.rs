@@ -93,9 +93,21 @@ impl<'a> Run<'a> {
     }
 
     fn keep(&mut self, occasion: &'static str, answer: &Raw) {
-        let headers: String =
-            answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-        self.heard.push((occasion, [headers.as_bytes(), &answer.body].concat()));
+        let headers: Vec<String> =
+            answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        self.heard.push((
+            occasion,
+            [
+                headers
+                    .join(
+                        "
+",
+                    )
+                    .as_bytes(),
+                &answer.body,
+            ]
+            .concat(),
+        ));
     }
 
     fn keep_page(&mut self, occasion: &'static str, page: &Page) {
@@ -141,7 +153,7 @@ impl<'a> Run<'a> {
         let body = json!({ "name": "canary" }).to_string();
         let made =
             self.hear("new key", 201, request.header("content-type", "application/json").body(body)).await;
-        self.key = made["key"].as_str().expect("a key").to_owned();
+        made["key"].as_str().expect("a key").clone_into(&mut self.key);
         self.plant("API key", &self.key.clone(), &["new key"]);
         let secret = self.key.rsplit('_').next().expect("a secret").to_owned();
         self.plant("secret part of the API key", &secret, &["new key"]);
@@ -162,7 +174,7 @@ impl<'a> Run<'a> {
     pub async fn authorize(&mut self, end_user: &str) {
         let begun = self.post("begun", 201, "/authorize-canary", &json!({ "end_user": end_user })).await;
         let link = begun["authorize_url"].as_str().expect("a link").to_owned();
-        self.ticket = link.split_once("session=").expect("a ticket").1.to_owned();
+        link.split_once("session=").expect("a ticket").1.clone_into(&mut self.ticket);
         self.plant("ticket", &self.ticket.clone(), &["begun"]);
         let mut browser = Browser::new();
         let opened = browser.get(&link).await;
@@ -298,7 +310,9 @@ impl<'a> Run<'a> {
         ] {
             let heard = self.tap.heard(before, keep);
             assert!(heard.len() >= least, "{name}: {heard:?}");
-            heard.iter().for_each(|value| self.plant(name, value, may));
+            for value in &heard {
+                self.plant(name, value, may);
+            }
         }
     }
 }

@@ -26,9 +26,16 @@ pub struct Search {
     starts: Vec<bool>,
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("it fits");
+        text
+    })
+}
+
+fn fully_percent(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "%{byte:02X}").expect("it fits");
         text
     })
 }
@@ -46,10 +53,7 @@ fn forms(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("in hex", hex(value).into_bytes()),
         ("in capital hex", hex(value).to_uppercase().into_bytes()),
         ("percent-encoded", form_urlencoded::byte_serialize(value).collect::<String>().into_bytes()),
-        (
-            "percent-encoded in full",
-            value.iter().map(|byte| format!("%{byte:02X}")).collect::<String>().into_bytes(),
-        ),
+        ("percent-encoded in full", fully_percent(value).into_bytes()),
         ("as a Rust string", value.escape_ascii().to_string().into_bytes()),
         ("as a list of numbers", format!("{value:?}").trim_matches(['[', ']']).as_bytes().to_vec()),
     ];

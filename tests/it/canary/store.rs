@@ -168,7 +168,7 @@ pub fn hash(redis: &RedisServer, key: &str) -> BTreeMap<String, Vec<u8>> {
 pub fn without_v_or_rev(redis: &RedisServer) -> Vec<String> {
     let lacks = |key: &String| {
         let fields = hash(redis, key);
-        !fields.is_empty() && !(fields.contains_key("v") && fields.contains_key("rev"))
+        !fields.is_empty() && ["v", "rev"].iter().any(|name| !fields.contains_key(*name))
     };
     keys(redis).into_iter().filter(lacks).collect()
 }

@@ -70,7 +70,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 fn broken() -> Vec<Case> {
     let deep = [b"{\"provider\": ".as_slice(), &b"[".repeat(5000), &b"]".repeat(5000), b"}"].concat();
-    let many = (0..101).map(|n| format!("f{n}=1&")).collect::<String>();
+    let many = (0..101).map(|n| format!("f{n}=1")).collect::<Vec<_>>().join("&");
     vec![
         (JSON, b"{".to_vec(), None, "not good JSON"),
         (JSON, b"[]".to_vec(), None, "must be a JSON object"),

@@ -5,13 +5,32 @@ use crate::support::app::{App, Stores};
 use crate::support::browser::http;
 use crate::support::raw::{Raw, raw};
 use crate::support::redis::RedisServer;
-use crate::support::tenant::{Tenant, answer, with_json};
+use crate::support::tenant::{Answer, Tenant, answer, with_json};
+use grantkeep::adapters::system::SystemClock;
+use grantkeep::ports::Clock;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 async fn get(url: String) -> Raw {
     raw(http().get(url)).await
+}
+
+/// The first good answer after the store is back.
+async fn found_again(tenant: &Tenant) -> Answer {
+    let clock = SystemClock::new();
+    let since = clock.monotonic();
+    loop {
+        let asked = tenant.token("user 1").await;
+        if asked.status == 200 {
+            return asked;
+        }
+        assert!(
+            clock.monotonic() < since + Duration::from_secs(10),
+            "the store is not found again: {asked:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -64,15 +83,7 @@ async fn a_store_that_is_away_is_said_to_be_and_found_again() {
     assert_eq!((unready.status, unready.text().contains("the store")), (503, true));
 
     let _back = RedisServer::start_on(port, &kept).expect("the port is free");
-    let since = Instant::now();
-    let after = loop {
-        let asked = tenant.token("user 1").await;
-        if asked.status == 200 {
-            break asked;
-        }
-        assert!(since.elapsed() < Duration::from_secs(10), "it does not find the store again: {asked:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let after = found_again(&tenant).await;
     assert_eq!(
         (&after.body["access_token"], &after.body["generation"]),
         (&before.body["access_token"], &before.body["generation"])

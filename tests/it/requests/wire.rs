@@ -33,9 +33,12 @@ impl Wire {
 
     /// Sends a head and whatever follows it.
     pub async fn send(&mut self, line: &str, headers: &[&str], body: &[u8]) {
-        let head = format!("{line} HTTP/1.1\r\nhost: {}\r\n", self.host);
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        self.stream.write_all(format!("{head}{headers}\r\n").as_bytes()).await.expect("it takes a head");
+        let (line, host) = (format!("{line} HTTP/1.1"), format!("host: {}", self.host));
+        let head = [&[line.as_str(), host.as_str()], headers].concat();
+        self.stream
+            .write_all(format!("{}\r\n\r\n", head.join("\r\n")).as_bytes())
+            .await
+            .expect("it takes a head");
         self.stream.write_all(body).await.expect("it takes a body");
     }
 

@@ -45,8 +45,8 @@ impl Raw {
     pub fn comparable(&self, sent: &str) -> String {
         let moment = regex_lite::Regex::new(r"\d{4}-\d\d-\d\dT[0-9:.]+Z").expect("a pattern");
         let headers = self.headers.iter().filter(|(name, _)| name != "date" && name != "content-length");
-        let headers: String = headers.map(|(name, value)| format!("{name}: {value}\n")).collect();
-        let whole = format!("{}\n{headers}\n{}", self.status, self.text());
+        let headers: Vec<String> = headers.map(|(name, value)| format!("{name}: {value}")).collect();
+        let whole = format!("{}\n{}\n\n{}", self.status, headers.join("\n"), self.text());
         let whole = if sent.is_empty() { whole } else { whole.replace(sent, "<sent>") };
         moment.replace_all(&whole, "<time>").into_owned()
     }

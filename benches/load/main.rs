@@ -1,0 +1,176 @@
+//! The load script: how fast `POST /get-access-token` is answered while the token is fresh, on both stores, next to a bare
+//! actix handler that answers as many bytes. `docs/performance.md` says how to run and how to read it.
+//!
+//! Absolute figures drift with the machine, so the three take turns within one run, and what counts is their ratio in the
+//! same round. Every server is a process of its own; the load comes from this one, which also plays the provider.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "it measures real time, rounds for people, and ends at the first fault"
+)]
+
+mod bare;
+mod drive;
+mod http;
+mod journey;
+mod process;
+mod report;
+
+use clap::Parser;
+use drive::{Load, Measured};
+use process::{Bare, Grantkeep, Redis};
+use report::Start;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(about = "Load on POST /get-access-token, beside a bare handler")]
+struct Options {
+    /// Rounds; each measures all three.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Connections, kept open.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// End users, asked for in turn.
+    #[arg(long, default_value_t = 100)]
+    users: usize,
+    /// Threads that serve, of each server.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// What the servers log. As they are shipped it is `info`: a line for each request.
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// Measured starts on each store.
+    #[arg(long, default_value_t = 7)]
+    starts: usize,
+    /// The Redis to start; by default what the variable `GRANTKEEP_TEST_REDIS_SERVER` names, else what `make bench` installed.
+    #[arg(long)]
+    redis_server: Option<PathBuf>,
+    /// Serves the bare handler and nothing else: how this program calls itself.
+    #[arg(long, hide = true)]
+    bare: Option<usize>,
+    /// Cargo says so.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One that is measured.
+struct Contestant {
+    name: &'static str,
+    at: SocketAddr,
+    server: u32,
+    redis: Option<u32>,
+    requests: Arc<Vec<Vec<u8>>>,
+    rounds: Vec<Measured>,
+}
+
+fn main() {
+    let options = Options::parse();
+    if let Some(bytes) = options.bare {
+        bare::serve(bytes, options.workers).expect("the bare handler serves");
+        return;
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let redis = Redis::start(&redis_server(&options), folder.path());
+    let stores = [
+        ("embedded", format!("embedded:{}", folder.path().join("data").display()), None),
+        ("redis", redis.url(), Some(redis.pid())),
+    ];
+    let mut starts = Vec::new();
+    let mut servers = Vec::new();
+    let mut contestants = Vec::new();
+    for (name, url, redis) in stores {
+        let mut server = Grantkeep::new(&folder.path().join(name), &url, &options);
+        server.start();
+        let requests = Arc::new(journey::connected(&server, options.users));
+        starts.push((name, measure_starts(&mut server, &requests[0], options.starts)));
+        contestants.push(Contestant {
+            name,
+            at: server.public,
+            server: server.pid(),
+            redis,
+            requests,
+            rounds: vec![],
+        });
+        servers.push(server);
+    }
+    let answer = http::ask(contestants[0].at, &contestants[0].requests[0]).expect("it answers");
+    let bare = Bare::start(answer.body.len(), options.workers);
+    let requests = Arc::clone(&contestants[0].requests);
+    let (at, server) = (bare.at, bare.pid());
+    contestants
+        .insert(0, Contestant { name: "bare handler", at, server, redis: None, requests, rounds: vec![] });
+    report::heading(&options, answer.body.len());
+    report::starts(&starts);
+    measure(&mut contestants, &options);
+    report::figures(&contestants);
+    for server in &servers {
+        assert!(!server.log().contains("ERROR"), "a server complained:\n{}", server.log());
+        assert!(server.refreshes() == 0, "a token was refreshed: those were no reads of fresh tokens");
+    }
+}
+
+/// Every other round goes backwards, so that none is always measured after the same other.
+fn measure(contestants: &mut [Contestant], options: &Options) {
+    let span = Duration::from_secs_f64(options.seconds);
+    for round in 0..options.rounds {
+        let mut turn: Vec<&mut Contestant> = contestants.iter_mut().collect();
+        if round % 2 == 1 {
+            turn.reverse();
+        }
+        for contestant in turn {
+            let load = Load {
+                at: contestant.at,
+                requests: Arc::clone(&contestant.requests),
+                connections: options.connections,
+                span,
+            };
+            let measured = drive::measure(&load, contestant.server, contestant.redis);
+            eprintln!("round {}: {:<12} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
+            contestant.rounds.push(measured);
+        }
+    }
+}
+
+/// Starts the server again and again on the store it has; the last one stays.
+fn measure_starts(server: &mut Grantkeep, request: &[u8], times: usize) -> Vec<Start> {
+    let mut starts = Vec::new();
+    for _ in 0..times {
+        server.stop();
+        let begun = std::time::Instant::now();
+        server.spawn();
+        server.await_health();
+        let health = begun.elapsed();
+        let answer = http::until_answered(server.public, request);
+        let token = begun.elapsed();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        starts.push(Start { health, token, idle_kib: process::resident_kib(server.pid()) });
+    }
+    starts
+}
+
+fn redis_server(options: &Options) -> PathBuf {
+    let named = options.redis_server.clone();
+    let named = named.or_else(|| std::env::var_os("GRANTKEEP_TEST_REDIS_SERVER").map(PathBuf::from));
+    // CARGO_TARGET_TMPDIR is `<target>/tmp`.
+    let installed =
+        || Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("bin/redis-server");
+    let path = named.unwrap_or_else(installed);
+    assert!(path.exists(), "there is no {}: run `make bench`, which installs it", path.display());
+    path
+}
