@@ -17,7 +17,6 @@ pub(super) struct Parts {
     pub public_url: Url,
     pub patience: Duration,
     pub tasks: Tasks,
-    #[expect(dead_code, reason = "it is kept for as long as the server runs, and dropped with it")]
     pub runtime: Background,
 }
 
