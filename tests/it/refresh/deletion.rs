@@ -66,7 +66,7 @@ async fn an_end_user_who_connects_again_keeps_the_new_grant() {
 
 #[tokio::test]
 async fn a_provider_in_trouble_keeps_no_connection() {
-    let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
+    let stage = Stage::new(Stores::Embedded, STRICT, HASTY).await;
     for (fault, after_effect, word) in [
         (Fault::ServerError, false, "failed"),
         (Fault::TooManyRequests("5".to_owned()), false, "failed"),

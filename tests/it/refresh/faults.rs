@@ -186,7 +186,7 @@ impl Case {
 
 #[tokio::test]
 async fn while_the_token_lives() {
-    let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
+    let stage = Stage::new(Stores::Embedded, STRICT, HASTY).await;
     for (number, case) in cases().iter().enumerate() {
         let who = stage.connect(&format!("user {number}"), LONG).await;
         case.strikes(&stage);
@@ -230,7 +230,7 @@ async fn while_the_token_lives() {
 
 #[tokio::test]
 async fn when_the_token_has_expired() {
-    let stage = Stage::new(Stores::Embedded, STRICT, &[]).await;
+    let stage = Stage::new(Stores::Embedded, STRICT, HASTY).await;
     let cases = cases();
     let mut connected = Vec::new();
     for number in 0..cases.len() {

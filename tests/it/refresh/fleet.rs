@@ -106,7 +106,7 @@ async fn three_processes_that_are_all_told_to_refresh_take_turns() {
 
 /// Kills the owner of a refresh of an expired token in the middle; what another process answers, and how long it waited.
 async fn after_the_owner_died(mode: Mode) -> (Fleet, Connected, Answer) {
-    let fleet = Fleet::new(mode, 2, &[]).await;
+    let fleet = Fleet::new(mode, 2, HASTY).await;
     let who = fleet.stage.connect("ada", SHORT).await;
     fleet.stage.expire(&who).await;
     fleet.lose_the_owner(&json!({})).await;
@@ -157,7 +157,7 @@ async fn the_death_of_the_owner_is_told_without_a_try_where_that_is_wanted() {
 /// While the attempt of the dead is within its time, a token that lives is not withheld.
 #[tokio::test]
 async fn a_token_that_lives_is_handed_out_whatever_became_of_the_owner() {
-    let fleet = Fleet::new(STRICT, 2, &[]).await;
+    let fleet = Fleet::new(STRICT, 2, HASTY).await;
     let who = fleet.stage.connect("ada", LONG).await;
     fleet.lose_the_owner(&json!({ "force_refresh": true })).await;
     let answer = fleet.survivor().token("ada").await.expect(200);
@@ -167,7 +167,7 @@ async fn a_token_that_lives_is_handed_out_whatever_became_of_the_owner() {
 /// An owner that hangs past its time and wakes up stores nothing over what came meanwhile.
 #[tokio::test]
 async fn an_owner_that_comes_too_late_overwrites_nothing() {
-    let fleet = Fleet::new(NONE, 2, &[]).await;
+    let fleet = Fleet::new(NONE, 2, HASTY).await;
     let stage = &fleet.stage;
     let who = stage.connect("ada", SHORT).await;
     stage.expire(&who).await;

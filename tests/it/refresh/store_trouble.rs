@@ -4,7 +4,7 @@ use super::*;
 use crate::support::redis::RedisServer;
 use std::sync::Arc;
 
-const IMPATIENT: &[(&str, &str)] = &[("store.timeout", "300ms"), ("store.connect_timeout", "300ms")];
+const IMPATIENT: &[(&str, &str)] = &[("store.timeout", "500ms"), ("store.connect_timeout", "500ms")];
 
 /// Lets `trouble` happen while a refresh is at the provider and until after its answer; the caller's answer.
 async fn during<F: Future<Output = ()>>(stage: &Stage, trouble: impl FnOnce() -> F) -> Answer {
