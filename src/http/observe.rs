@@ -53,7 +53,7 @@ impl Watch {
 
     fn tell(&self, status: u16) {
         let took = self.clock.monotonic().saturating_sub(self.started);
-        let ms = took.as_millis();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.span.in_scope(|| {
             if self.ended {
                 tracing::info!(status, ms, "answered");
