@@ -5,7 +5,7 @@
 //! most significant digit first.
 
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{ApiKeyId, Id, Secret, TenantId, is_base62};
+use crate::domain::{ApiKeyId, BASE62, Id, Secret, TenantId, is_base62};
 use crate::ports::{Chance, ChanceExt};
 
 const PREFIX: &str = "gk_";
@@ -13,7 +13,6 @@ const PREFIX: &str = "gk_";
 const SECRET: usize = 43;
 const CHECKSUM: usize = 6;
 const LENGTH: usize = PREFIX.len() + TenantId::LENGTH + 1 + ApiKeyId::LENGTH + 1 + SECRET + CHECKSUM;
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The parts of a key that is well formed; whether it is a good one is not known.
 pub(super) struct ApiKeyText<'a> {
@@ -59,7 +58,7 @@ fn checksum(body: &str) -> String {
     let mut digits = [b'0'; CHECKSUM];
     for digit in digits.iter_mut().rev() {
         let value = usize::try_from(rest % 62).ok();
-        *digit = value.and_then(|value| DIGITS.get(value)).copied().unwrap_or(b'0');
+        *digit = value.and_then(|value| BASE62.get(value)).copied().unwrap_or(b'0');
         rest /= 62;
     }
     digits.into_iter().map(char::from).collect()

@@ -10,7 +10,10 @@ pub trait Id: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// True when every character is one of `0-9A-Za-z`.
+/// The digits of base62, in the order of their value.
+pub const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// True when every character is one of [`BASE62`].
 pub fn is_base62(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric())
 }

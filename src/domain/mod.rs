@@ -12,7 +12,8 @@ mod time;
 
 pub use email::{EmailAddress, InvalidEmail};
 pub use id::{
-    ApiKeyId, AttemptId, ConnectionId, DataKeyId, GrantId, Id, MemberId, SessionId, TenantId, is_base62,
+    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, MemberId, SessionId, TenantId,
+    is_base62,
 };
 pub use names::{Account, EndUserId, ProviderId};
 pub use refusal::{ReauthorizationReason, Refusal, SessionFault};

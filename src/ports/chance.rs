@@ -1,6 +1,6 @@
 //! Chance as an argument: cryptographically secure in production, seeded in tests.
 
-use crate::domain::{Id, Ticket};
+use crate::domain::{BASE62, Id, Ticket};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// A source of unpredictable bytes (OWASP ASVS 5.0 section 11.5.1).
@@ -23,14 +23,13 @@ pub trait ChanceExt {
 
 impl<C: Chance + ?Sized> ChanceExt for C {
     fn base62(&self, length: usize) -> String {
-        const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut text = String::with_capacity(length);
         let mut pool = [0_u8; 64];
         while text.len() < length {
             self.fill(&mut pool);
             // 248 = 4 * 62: what lies above would make the first letters likelier.
             let fair = pool.iter().filter(|byte| **byte < 248);
-            let letters = fair.filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+            let letters = fair.filter_map(|byte| BASE62.get(usize::from(byte % 62)));
             text.extend(letters.take(length - text.len()).map(|letter| char::from(*letter)));
         }
         text
