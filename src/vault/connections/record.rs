@@ -198,11 +198,6 @@ impl Connection {
         format!("{}={}", self.grant, keys::slot_member(&self.slot))
     }
 
-    /// True when it has further tokens.
-    pub fn has_more_tokens(&self) -> bool {
-        self.sealed.more.is_some()
-    }
-
     pub(super) fn begin(
         id: ConnectionId,
         grant_id: GrantId,
