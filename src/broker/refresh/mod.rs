@@ -98,19 +98,12 @@ impl Broker {
         let broker = Arc::clone(self);
         let work = self.ports.tasks.finish(async move {
             let _landing = Landing { broker: Arc::clone(&broker), key, number };
-            broker.fly(ask).await
+            broker.fly(&ask).await.unwrap_or_else(|refusal| Landed::Kept(None, refusal))
         });
         work.map(|outcome| outcome.unwrap_or(Landed::Kept(None, Refusal::Internal))).boxed().shared()
     }
 
-    async fn fly(&self, ask: Ask) -> Landed {
-        match self.try_fly(&ask).await {
-            Ok(landed) => landed,
-            Err(refusal) => Landed::Kept(None, refusal),
-        }
-    }
-
-    async fn try_fly(&self, ask: &Ask) -> Result<Landed, Refusal> {
+    async fn fly(&self, ask: &Ask) -> Result<Landed, Refusal> {
         let connections = self.vault.connections(&ask.by);
         let began = self.ports.clock.monotonic();
         let mut pause = Duration::from_millis(10);
