@@ -81,11 +81,7 @@ impl Caller {
 
     /// Refuses with [`Refusal::OutsideKeyLimits`] a provider that the caller's key is not for.
     pub fn may_use(&self, provider: &ProviderId) -> Result<(), Refusal> {
-        let providers = &self.limits.providers;
-        if providers.is_empty() || providers.contains(provider) {
-            return Ok(());
-        }
-        Err(outside(format!("this API key may not be used for the provider {provider}")))
+        self.limits.may_use(provider)
     }
 
     /// Refuses with [`Refusal::OutsideKeyLimits`] an address that the caller's key may not be used from; an address that is

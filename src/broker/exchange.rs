@@ -3,11 +3,12 @@
 use super::authorize::values;
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
-use crate::domain::{CodeVerifier, EndUserId, ProviderId, Refusal, Ticket, Timestamp};
+use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
-    Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState, Tokens,
+    ApiKeyLimits, Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState,
+    Tokens,
 };
 use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
 use std::sync::Arc;
@@ -22,8 +23,8 @@ pub struct Complete {
     pub end_user: EndUserId,
     /// The verifier of the challenge given at the beginning, where one was.
     pub code_verifier: Option<CodeVerifier>,
-    /// The only providers that the caller's key is for; all where empty.
-    pub providers: Vec<ProviderId>,
+    /// What the caller's key is limited to: which provider is meant is known only when the session is found.
+    pub limits: ApiKeyLimits,
 }
 
 /// A session whose finisher has been checked, ready to be exchanged.
@@ -62,19 +63,14 @@ impl Broker {
             Completing::Ended => return Err(Refusal::SessionExpired),
             Completing::Session(session) => *session,
         };
-        let provider = &session.made.slot.provider;
-        if !request.providers.is_empty() && !request.providers.contains(provider) {
-            return Err(Refusal::OutsideKeyLimits {
-                detail: format!("this API key may not be used for the provider {provider}"),
-            });
-        }
+        request.limits.may_use(&session.made.slot.provider)?;
         match session.state {
             SessionState::Returned => {}
             // Past its time, whoever claimed it was killed in the middle.
             SessionState::Exchanging
                 if session.made.expires_at.plus(self.settings.upstream_timeout) > self.ports.clock.now() =>
             {
-                return Err(Refusal::Conflict { detail: "This session is being completed.".to_owned() });
+                return Err(being_completed());
             }
             _ => return Err(Refusal::SessionExpired),
         }
@@ -84,8 +80,7 @@ impl Broker {
         }
         let (provider, integration) = self.still_good(&session, by).await?;
         let claimed = self.vault.sessions().begin_exchange(&session).await?;
-        let session = claimed
-            .ok_or_else(|| Refusal::Conflict { detail: "This session is being completed.".to_owned() })?;
+        let session = claimed.ok_or_else(being_completed)?;
         self.exchange(Checked { by: by.clone(), session, provider, integration }).await
     }
 
@@ -198,6 +193,10 @@ fn other_account() -> Refusal {
                  Delete that connection first, or name a different `account`."
             .to_owned(),
     }
+}
+
+fn being_completed() -> Refusal {
+    Refusal::Conflict { detail: "This session is being completed.".to_owned() }
 }
 
 /// The countermeasure: the person who ends the flow is the one who began it, said by the backend and by nobody's URL.

@@ -2,7 +2,7 @@
 
 use super::fields::{Draft, Fields};
 use super::{Authority, Vault, VaultError, keys};
-use crate::domain::{ApiKeyId, Id, KeyScopes, ProviderId, Timestamp};
+use crate::domain::{ApiKeyId, Id, KeyScopes, ProviderId, Refusal, Timestamp};
 use crate::ports::store::{Batch, Guard, Key, Record, Write};
 use ipnet::IpNet;
 
@@ -17,6 +17,17 @@ pub struct ApiKeyLimits {
     pub providers: Vec<ProviderId>,
     /// The only networks it may be used from; all where empty.
     pub ips: Vec<IpNet>,
+}
+
+impl ApiKeyLimits {
+    /// Refuses with [`Refusal::OutsideKeyLimits`] a provider that the key is not for.
+    pub fn may_use(&self, provider: &ProviderId) -> Result<(), Refusal> {
+        if self.providers.is_empty() || self.providers.contains(provider) {
+            return Ok(());
+        }
+        let detail = format!("this API key may not be used for the provider {provider}");
+        Err(Refusal::OutsideKeyLimits { detail })
+    }
 }
 
 /// An API key as it is kept. The key itself is not: only the SHA-256 of its secret part.

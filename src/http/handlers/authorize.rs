@@ -105,8 +105,8 @@ pub(super) async fn callback(call: Call) -> Answer {
 /// `POST /complete-authorization`.
 pub(super) async fn complete(caller: Caller, call: Call) -> Answer {
     let CompleteFields { completion, end_user, code_verifier } = call.fields()?;
-    let providers = caller.limits().providers.clone();
-    let request = Complete { completion, end_user, code_verifier, providers };
+    let limits = caller.limits().clone();
+    let request = Complete { completion, end_user, code_verifier, limits };
     let connection = call.broker().complete(caller.authority(), request).await?;
     json(StatusCode::CREATED, &ConnectionAnswer::of(&connection))
 }

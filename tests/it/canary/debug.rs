@@ -9,9 +9,9 @@ use grantkeep::adapters::system::{SystemChance, SystemClock};
 use grantkeep::app::new_master_key;
 use grantkeep::broker::{Complete, Enable, SessionCookie};
 use grantkeep::config::Settings;
-use grantkeep::domain::{Account, ClientSecret, EndUserId, ProviderId, Scopes, Ticket};
+use grantkeep::domain::{Account, ClientSecret, EndUserId, KeyScopes, ProviderId, Scopes, Ticket};
 use grantkeep::ports::Clock;
-use grantkeep::vault::{Completing, Finish, IntegrationSecrets, Keyring, Slot, Vault};
+use grantkeep::vault::{ApiKeyLimits, Completing, Finish, IntegrationSecrets, Keyring, Slot, Vault};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,8 +105,8 @@ fn what_rooms_tell_each_other_shows_no_secret() {
     };
     let secrets = IntegrationSecrets { client_secret: Some(ClientSecret::new(SECRET)) };
     let end_user = EndUserId::parse("user").expect("an id");
-    let complete =
-        Complete { completion: Ticket::new(SECRET), end_user, code_verifier: None, providers: vec![] };
+    let limits = ApiKeyLimits { scopes: KeyScopes::all(), expires_at: None, providers: vec![], ips: vec![] };
+    let complete = Complete { completion: Ticket::new(SECRET), end_user, code_verifier: None, limits };
     let cookie = SessionCookie {
         name: "gk-0".to_owned(),
         value: Ticket::new(SECRET),
