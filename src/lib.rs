@@ -24,6 +24,7 @@ pub mod crypto;
 pub mod demo;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod ports;
 pub mod sandbox;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use super::caller::{Authenticated, Caller, Presented};
 use super::memo::{Look, Seen};
 use super::{Accounts, password as rules, veil::Veiled};
 use crate::crypto::{hash::same, password};
-use crate::domain::{EmailAddress, Password, Refusal, Secret};
+use crate::domain::{EmailAddress, Password, Refusal, Secret, Who};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Member, Slot};
@@ -60,7 +60,8 @@ impl Accounts {
             tracing::debug!(tenant = %text.tenant, key = %text.id, "an expired API key was refused");
             return Err(Refusal::Unauthenticated);
         }
-        let caller = Caller::key(Authority::proven(text.tenant), record.id, record.limits);
+        let authority = Authority::proven(text.tenant, Who::Key(record.id).at(from));
+        let caller = Caller::key(authority, record.limits);
         caller.may_call_from(from)?;
         let connection = slot.map(|_| connection.and_then(|read| read.proven_by(caller.authority())));
         Ok(Authenticated { caller, connection })
@@ -78,7 +79,7 @@ impl Accounts {
         if let Some(seen) = self.memo.seen(&login, self.clock.monotonic()) {
             let member = self.vault.members().read(&seen.tenant, &seen.member).await?;
             if let Some(member) = member.filter(|member| seen.still(member, name)) {
-                return Ok(proven(member));
+                return Ok(proven(member, from));
             }
             self.memo.forget(&login, &seen);
         }
@@ -92,13 +93,13 @@ impl Accounts {
         loop {
             match self.memo.look(&login, self.clock.monotonic()).await {
                 Look::Seen(seen) => match &member {
-                    Some(member) if seen.still(member, name) => return Ok(proven(member.clone())),
+                    Some(member) if seen.still(member, name) => return Ok(proven(member.clone(), from)),
                     _ => self.memo.forget(&login, &seen),
                 },
                 Look::First(first) => {
                     let member = self.check(member, password, tried).await?;
                     first.remember(Seen::new(&member, self.clock.monotonic()));
-                    return Ok(proven(member));
+                    return Ok(proven(member, from));
                 }
             }
         }
@@ -159,6 +160,6 @@ impl Accounts {
 }
 
 /// To be called with a member whose password was just found right.
-fn proven(member: Member) -> Caller {
-    Caller::member(Authority::proven(member.tenant), member.id)
+fn proven(member: Member, from: Option<IpAddr>) -> Caller {
+    Caller::member(Authority::proven(member.tenant, Who::Member(member.id).at(from)))
 }

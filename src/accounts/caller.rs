@@ -1,6 +1,6 @@
 //! Callers: what a request carried, and who it turned out to be.
 
-use crate::domain::{ApiKeyId, KeyScope, KeyScopes, MemberId, Password, ProviderId, Refusal, Secret};
+use crate::domain::{KeyScope, KeyScopes, Password, ProviderId, Refusal, Secret, Who};
 use crate::vault::{ApiKeyLimits, Authority, Connection};
 use std::net::IpAddr;
 
@@ -17,20 +17,10 @@ pub enum Presented {
     },
 }
 
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principal {
-    /// The holder of this API key.
-    Key(ApiKeyId),
-    /// This member, by password.
-    Member(MemberId),
-}
-
 /// Somebody who was proven to act for a tenant, and what they may do.
 #[derive(Clone, Debug)]
 pub struct Caller {
     authority: Authority,
-    principal: Principal,
     limits: ApiKeyLimits,
 }
 
@@ -45,15 +35,15 @@ pub struct Authenticated {
 
 impl Caller {
     /// The holder of a key that was just checked.
-    pub(super) fn key(authority: Authority, id: ApiKeyId, limits: ApiKeyLimits) -> Self {
-        Self { authority, principal: Principal::Key(id), limits }
+    pub(super) fn key(authority: Authority, limits: ApiKeyLimits) -> Self {
+        Self { authority, limits }
     }
 
     /// A member whose password was just checked: may do everything.
-    pub(super) fn member(authority: Authority, id: MemberId) -> Self {
+    pub(super) fn member(authority: Authority) -> Self {
         let limits =
             ApiKeyLimits { scopes: KeyScopes::all(), expires_at: None, providers: vec![], ips: vec![] };
-        Self { authority, principal: Principal::Member(id), limits }
+        Self { authority, limits }
     }
 
     /// The proof that names the tenant's records.
@@ -62,8 +52,8 @@ impl Caller {
     }
 
     /// Who calls.
-    pub fn principal(&self) -> &Principal {
-        &self.principal
+    pub fn who(&self) -> &Who {
+        &self.authority.actor().who
     }
 
     /// What the caller's key is limited to; of a member, nothing.
@@ -105,7 +95,7 @@ pub(super) fn outside(detail: impl Into<String>) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Id, TenantId};
+    use crate::domain::{ApiKeyId, Id, TenantId};
 
     fn caller(scopes: &str, providers: &[&str], ips: &[&str]) -> Caller {
         let limits = ApiKeyLimits {
@@ -115,7 +105,8 @@ mod tests {
             ips: ips.iter().map(|net| net.parse().unwrap()).collect(),
         };
         let tenant = TenantId::parse("0123456789abcdefghijAB").unwrap();
-        Caller::key(Authority::proven(tenant), ApiKeyId::parse("0123456789abcdef").unwrap(), limits)
+        let key = ApiKeyId::parse("0123456789abcdef").unwrap();
+        Caller::key(Authority::proven(tenant, Who::Key(key).at(None)), limits)
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod sign_up;
 mod tests;
 mod veil;
 
-pub use caller::{Authenticated, Caller, Presented, Principal};
+pub use caller::{Authenticated, Caller, Presented};
 pub use keys::NewApiKey;
 pub use sign_up::SignUp;
 

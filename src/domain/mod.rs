@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock or knows who calls. A value of one of these types is known to be well formed.
 
+mod deed;
 mod email;
 mod id;
 mod names;
@@ -10,6 +11,7 @@ mod scopes;
 mod secret;
 mod time;
 
+pub use deed::{Action, Actor, Deed, Who};
 pub use email::{EmailAddress, InvalidEmail};
 pub use id::{
     ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, MemberId, SessionId, TenantId,

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -14,6 +15,7 @@ use tracing::Instrument;
 pub struct Tasks {
     runtime: Handle,
     tracker: TaskTracker,
+    stopping: CancellationToken,
 }
 
 /// The work ended without an outcome: it panicked, or the process is being killed.
@@ -24,7 +26,7 @@ pub struct Abandoned;
 impl Tasks {
     /// Work will run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tracker: TaskTracker::new() }
+        Self { runtime, tracker: TaskTracker::new(), stopping: CancellationToken::new() }
     }
 
     /// Starts `work` at once and runs it to its end, whether or not the caller stays to hear the outcome.
@@ -50,6 +52,11 @@ impl Tasks {
         self.tracker.spawn_blocking_on(work, &self.runtime).await.map_err(|_| Abandoned)
     }
 
+    /// Returns when the process begins to stop: what goes on by itself ends then.
+    pub async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+
     /// How much is under way.
     pub fn under_way(&self) -> usize {
         self.tracker.len()
@@ -57,6 +64,7 @@ impl Tasks {
 
     /// Waits until all of it is done, `patience` at most; false when some was not.
     pub async fn drain(&self, patience: Duration) -> bool {
+        self.stopping.cancel();
         self.tracker.close();
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
     }

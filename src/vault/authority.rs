@@ -1,18 +1,32 @@
 //! Authority is a type: who holds one has been proven to act for a tenant.
 
-use crate::domain::TenantId;
+use crate::domain::{Actor, TenantId};
+use std::net::IpAddr;
 
 /// Proof that the bearer acts for one tenant. Records are named through it, so another tenant's record cannot be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     tenant: TenantId,
+    actor: Actor,
 }
 
 impl Authority {
-    /// To be called where a proof was just checked, and nowhere else: a credential in `accounts`, a state taken or a ticket
+    /// `actor` is who showed the proof. To be called where it was just checked, and nowhere else: a credential in `accounts`, a state taken or a ticket
     /// found in [`super::Sessions`]. `tests/floors.rs` lists the files.
-    pub(crate) fn proven(tenant: TenantId) -> Self {
-        Self { tenant }
+    pub(crate) fn proven(tenant: TenantId, actor: Actor) -> Self {
+        Self { tenant, actor }
+    }
+
+    /// The same proof, shown from that network address.
+    #[must_use]
+    pub fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.actor.address = address;
+        self
+    }
+
+    /// Who acts, for the audit trail.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// The tenant.

@@ -4,6 +4,7 @@
 //! cannot name another tenant's record. This room knows nothing of HTTP, of providers or of how anybody proved who they are.
 
 mod api_keys;
+mod audit;
 mod authority;
 mod connections;
 mod data_keys;
@@ -19,6 +20,7 @@ mod sessions;
 mod sign_ups;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
+pub use audit::Audit;
 pub use authority::{Authority, Unproven};
 pub use connections::{
     Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
@@ -70,6 +72,11 @@ impl Vault {
     /// The API keys of the tenant that `by` proves.
     pub fn api_keys<'a>(&'a self, by: &'a Authority) -> ApiKeys<'a> {
         ApiKeys::new(self, by)
+    }
+
+    /// The audit trail of the tenant that `by` proves.
+    pub fn audit<'a>(&'a self, by: &'a Authority) -> Audit<'a> {
+        Audit::new(self, by)
     }
 
     /// Pending authorizations.

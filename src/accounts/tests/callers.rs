@@ -1,7 +1,7 @@
 //! Who calls, and what they may do.
 
 use super::*;
-use crate::domain::{Account, ApiKeyId, EndUserId, Id, KeyScope, KeyScopes, ProviderId, TenantId};
+use crate::domain::{Account, ApiKeyId, EndUserId, Id, KeyScope, KeyScopes, ProviderId, TenantId, Who};
 use crate::ports::store::Write;
 use crate::vault::{ApiKey, ApiKeyLimits};
 use futures_util::future::join_all;
@@ -28,8 +28,8 @@ async fn a_key_and_a_connection_are_one_round_trip() {
     let found = house.bearer(text.expose(), Some(&slot)).await.unwrap();
     assert_eq!(house.reads(), 1);
     assert!(matches!(found.connection, Some(None)));
-    assert_eq!(found.caller.principal(), &Principal::Key(made.id));
-    assert_eq!(found.caller.authority(), ada.authority());
+    assert_eq!(found.caller.who(), &Who::Key(made.id));
+    assert_eq!(found.caller.authority().tenant(), ada.authority().tenant());
     assert!(house.bearer(text.expose(), None).await.unwrap().connection.is_none());
 }
 
@@ -113,7 +113,7 @@ async fn a_password_is_remembered_until_it_changes() {
     assert!(house.login(ADA, PASSWORD).await.is_ok());
     assert_eq!(house.reads(), 1);
 
-    let Principal::Member(id) = ada.principal() else { panic!("no member") };
+    let Who::Member(id) = ada.who() else { panic!("no member") };
     let member = Key::of_tenant(ada.authority().tenant(), &format!("member:{id}"));
     let hash = crate::crypto::password::hash(&Password::new("a new one, just as long"), &[1; 16]).unwrap();
     let changed = Write::Set { key: member, fields: vec![("password_hash".to_owned(), hash.into())] };

@@ -1,6 +1,7 @@
 //! From a form to a tenant.
 
 use super::*;
+use crate::domain::Who;
 
 #[tokio::test]
 async fn a_link_makes_a_member() {
@@ -14,7 +15,7 @@ async fn a_link_makes_a_member() {
     assert!(matches!(house.accounts.verify(&token).await, Ok(Activation::UnknownLink)));
     let caller = house.login("ADA@example.com ", "seven\u{a0}tulips in a green vase").await.unwrap();
     assert_eq!(caller.authority().tenant(), &tenant);
-    assert!(matches!(caller.principal(), Principal::Member(_)));
+    assert!(matches!(caller.who(), Who::Member(_)));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::{SystemChance, SystemClock};
-use crate::domain::{Account, EmailAddress, RefreshToken, Scopes};
+use crate::domain::{Account, EmailAddress, RefreshToken, Scopes, Who};
 use crate::ports::{Chance, Clock};
 use crate::vault::{Activation, Keyring, PendingSignUp};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ impl House {
         let Activation::Activated(tenant) = vault.sign_ups().activate(&link).await.unwrap() else {
             panic!("not activated")
         };
-        Self { vault, by: Authority::proven(tenant), _folder: folder }
+        Self { vault, by: Authority::proven(tenant, Who::Grantkeep.at(None)), _folder: folder }
     }
 
     fn connections(&self) -> Connections<'_> {

@@ -10,7 +10,7 @@ pub use record::{NewSession, Session, SessionState};
 use super::fields::{Draft, Fields};
 use super::{Authority, Vault, VaultError, keys};
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket, Timestamp};
+use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket, Timestamp, Who};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Value, Write};
 use record::{fields, read};
@@ -252,7 +252,7 @@ impl<'a> Sessions<'a> {
         let key = keys::session(hash);
         let Some(record) = self.vault.store.get(&key).await? else { return Ok(None) };
         let session = read(&key, hash, &record)?;
-        let authority = Authority::proven(session.tenant.clone());
+        let authority = Authority::proven(session.tenant.clone(), Who::Browser(session.id.clone()).at(None));
         Ok(Some((session, authority)))
     }
 
