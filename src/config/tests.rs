@@ -183,7 +183,7 @@ fn a_secret_is_given_directly_or_as_a_file() {
 
     let url = file("redis://:hunter2@redis.example:6379/1\n");
     let settings = load(&[("GRANTKEEP_STORE__URL_FILE", url.path().to_str().unwrap())]).unwrap();
-    assert!(matches!(&settings.store.url, StoreUrl::Redis(url) if url.expose().ends_with("/1")));
+    assert!(matches!(&settings.store.url, StoreUrl::Redis { url, .. } if url.expose().ends_with("/1")));
     assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
