@@ -49,6 +49,10 @@ struct Known {
 
 impl Topology {
     pub(super) fn new(target: Target, options: RedisOptions) -> Result<Self, RedisUrlError> {
+        // Without a certificate in it every server would be refused, one by one.
+        if options.authority.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(RedisUrlError::Authority);
+        }
         let options = Arc::new(options);
         let speech = Speech { login: target.login, tls: target.tls.then(|| options.authority.clone()) };
         let way = match target.form {

@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use crate::support::redis::RedisServer;
+use crate::support::redis_forms::RIGHTS;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore, RedisUrlError};
 use grantkeep::ports::store::{Batch, Guard, Key, Store, StoreError, Value};
 use std::collections::BTreeMap;
@@ -86,10 +87,6 @@ async fn a_wrong_type_stops_a_batch_before_its_first_write() {
         assert_eq!(bench.get(&good).await, None);
     }
 }
-
-/// What the module's documentation says a user needs.
-const RIGHTS: &str = "on >s3cret-word resetkeys ~gk:* -@all +@connection +evalsha +script|load +hgetall +hget +hset +hdel \
-    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +time";
 
 #[tokio::test]
 async fn a_user_with_few_rights_and_a_database_of_its_own() {

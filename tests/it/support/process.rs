@@ -101,6 +101,7 @@ impl Drop for Leashed {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody has at the moment.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|at| at.local_addr()).expect("a port is free").port()
 }

@@ -5,6 +5,11 @@ use super::tool;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// The binary, which is a sentinel too.
+pub fn program() -> std::path::PathBuf {
+    tool("GRANTKEEP_TEST_REDIS_SERVER", "bin/redis-server")
+}
+
 pub struct RedisServer {
     server: Leashed,
     port: u16,
@@ -34,7 +39,7 @@ impl RedisServer {
         let mut arguments =
             vec!["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         arguments.extend(settings);
-        let program = tool("GRANTKEEP_TEST_REDIS_SERVER", "bin/redis-server");
+        let program = program();
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
             server.log().contains("Ready to accept connections").then_some(())
         })?;
@@ -44,6 +49,11 @@ impl RedisServer {
     /// Sends the server a signal by name: `STOP` lets it hang, `CONT` lets it go on.
     pub fn signal(&self, name: &str) {
         self.server.signal(name);
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Leashed {
+        &self.server
     }
 
     /// The folder it runs in, with what it keeps on disk.
