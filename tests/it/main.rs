@@ -24,6 +24,7 @@ mod requests;
 mod sandbox;
 mod sessions;
 mod store_contract;
+mod store_dies;
 mod support;
 mod tampered_store;
 mod tenants;

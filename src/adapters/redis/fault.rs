@@ -22,7 +22,7 @@ const STATES: &[&str] = &[
 ];
 
 /// Refusals whose text is the server's own, without anything that we sent.
-const PLAIN: &[&str] = &["NOPERM", "WRONGTYPE", "CROSSSLOT"];
+const PLAIN: &[&str] = &["NOPERM", "WRONGTYPE", "CROSSSLOT", "WRONGPASS"];
 
 /// How Redis 7.0 says NOPERM inside a script.
 const NOPERM_IN_SCRIPT: &str = "The user executing the script can't run this command";

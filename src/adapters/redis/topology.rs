@@ -10,10 +10,13 @@ use super::{RedisOptions, RedisUrlError, fault};
 use crate::ports::store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
-use redis::{RedisError, ServerErrorKind};
+use redis::{RedisError, ServerErrorKind, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a server says that it is no node of a cluster.
+const DISABLED: &str = "cluster support disabled";
 
 /// One server, or a cluster of them.
 pub(super) enum Topology {
@@ -230,6 +233,10 @@ impl Cluster {
             link.note(&error);
             fault::of_read(&error)
         })?;
+        if matches!(&answer, Value::ServerError(refusal) if refusal.details().is_some_and(|why| why.contains(DISABLED))) {
+            let why = format!("the server at {node} is no node of a cluster: use redis:// (or rediss://)");
+            return Err(StoreError::Broken(why));
+        }
         let map = SlotMap::read(answer, node)?;
         if map.is_empty() {
             return Err(StoreError::Unavailable(format!("the node at {node} knows of no slots yet")));

@@ -31,5 +31,8 @@ mod indexes;
 mod property;
 mod races;
 mod records;
+mod redis_cluster;
 mod redis_faults;
+mod redis_inspect;
 mod redis_only;
+mod redis_sentinel;

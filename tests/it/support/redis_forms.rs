@@ -127,6 +127,7 @@ impl Papers {
 
     /// What a server needs to speak TLS on that port, beside its plain one.
     pub fn settings(&self, port: u16) -> [&str; 10] {
+        // A test's few bytes, until it ends.
         let number: &'static str = Box::leak(port.to_string().into_boxed_str());
         let [own, key, ca] = [0, 1, 2].map(|place: usize| self.strings[place].as_str());
         [
@@ -157,16 +158,43 @@ impl Watched {
     /// The settings go to both servers.
     pub fn start(settings: &[&str]) -> Self {
         let master = RedisServer::start(settings);
-        let of = master.port().to_string();
-        let replica = RedisServer::start(&[settings, &["--replicaof", "127.0.0.1", &of]].concat());
+        let of = master.port();
+        let number = of.to_string();
+        let replica = RedisServer::start(&[settings, &["--replicaof", "127.0.0.1", &number]].concat());
+        Self::watch([master, replica], of, "")
+    }
+
+    /// Everybody speaks TLS to everybody.
+    pub fn start_tls(papers: &Papers) -> Self {
+        let server = |further: &[&str]| {
+            let port = free_port();
+            let all = [papers.settings(port).as_slice(), &["--tls-replication", "yes"], further].concat();
+            (RedisServer::start(&all), port)
+        };
+        let (master, of) = server(&[]);
+        let number = of.to_string();
+        let (replica, _) = server(&["--replicaof", "127.0.0.1", &number]);
+        let file = |name: &str| papers.path(name);
+        let lines = format!(
+            "tls-replication yes\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n",
+            file("own.pem"),
+            file("key.pem"),
+            file("ca.pem")
+        );
+        Self::watch([master, replica], of, &lines)
+    }
+
+    /// With lines for TLS the sentinel listens for that alone.
+    fn watch([master, replica]: [RedisServer; 2], of: u16, tls: &str) -> Self {
         until("the replica follows", || {
             master.say::<String>(&["INFO", "replication"]).contains("state=online").then_some(())
         });
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let file = folder.path().join("sentinel.conf");
         let (sentinel, sentinel_port) = Leashed::on_a_free_port(|port| {
+            let listens = if tls.is_empty() { "" } else { "port 0\ntls-" };
             let lines = format!(
-                "port {port}\nbind 127.0.0.1\nrequirepass \"{SENTINELS_WORD}\"\nsentinel monitor main 127.0.0.1 {of} 1\n\
+                "{listens}port {port}\n{tls}bind 127.0.0.1\nrequirepass \"{SENTINELS_WORD}\"\nsentinel monitor main 127.0.0.1 {of} 1\n\
                  sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n"
             );
             std::fs::write(&file, lines).expect("a file");
@@ -188,6 +216,20 @@ impl Watched {
         RedisOptions { sentinel_login: login, ..RedisOptions::default() }
     }
 
+    /// Lets master and replica change places, as for maintenance.
+    pub fn fail_over(&self) {
+        let mut connection = self.connection();
+        let mut order = redis::cmd("SENTINEL");
+        order.arg("FAILOVER").arg("main");
+        // It must have heard of the replica's state first.
+        until("the sentinel has somebody to promote", || order.exec(&mut connection).ok());
+    }
+
+    fn connection(&self) -> redis::Connection {
+        let url = format!("redis://:{}@127.0.0.1:{}/", SENTINELS_WORD.replace(' ', "%20"), self.sentinel_port);
+        redis::Client::open(url).and_then(|client| client.get_connection()).expect("it answers")
+    }
+
     /// As settings, by dotted key.
     pub fn settings(&self) -> [(&'static str, String); 2] {
         [("store.url", self.url()), ("store.sentinel_password", SENTINELS_WORD.to_owned())]
@@ -195,11 +237,9 @@ impl Watched {
 
     /// The port of whom the sentinel calls the master.
     pub fn master(&self) -> u16 {
-        let info = format!("redis://:{}@127.0.0.1:{}/", SENTINELS_WORD.replace(' ', "%20"), self.sentinel_port);
-        let mut connection = redis::Client::open(info).and_then(|client| client.get_connection()).expect("it answers");
         let mut question = redis::cmd("SENTINEL");
-        let (_, port): (String, u16) =
-            question.arg("GET-MASTER-ADDR-BY-NAME").arg("main").query(&mut connection).expect("it answers");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg("main");
+        let (_, port): (String, u16) = question.query(&mut self.connection()).expect("it answers");
         port
     }
 }
@@ -219,7 +259,13 @@ pub struct Nodes {
 
 impl Nodes {
     pub fn start(masters: usize, replicas: usize, settings: &[&str]) -> Self {
-        let servers: Vec<RedisServer> = (0..masters * (1 + replicas)).map(|_| start_node(settings)).collect();
+        Self::start_each(masters, replicas, |_| settings.to_vec())
+    }
+
+    /// With settings that name a further free port of each node's own.
+    pub fn start_each<'a>(masters: usize, replicas: usize, settings: impl Fn(u16) -> Vec<&'a str>) -> Self {
+        let servers: Vec<RedisServer> =
+            (0..masters * (1 + replicas)).map(|_| start_node(&settings(free_port()))).collect();
         let nodes = Self { servers, masters };
         for (place, server) in nodes.servers.iter().enumerate() {
             server.say::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
@@ -255,6 +301,17 @@ impl Nodes {
         }
     }
 
+    /// The place of the master that has a key, as the node at place `asked` knows it.
+    pub fn owner(&self, asked: usize, key: &str) -> usize {
+        let slot: u64 = self.servers[asked].say(&["CLUSTER", "KEYSLOT", key]);
+        let ranges: Vec<Vec<redis::Value>> = self.servers[asked].say(&["CLUSTER", "SLOTS"]);
+        let number = |value: &redis::Value| redis::from_redis_value::<u64>(value.clone()).expect("a number");
+        let range = ranges.iter().find(|range| (number(&range[0])..=number(&range[1])).contains(&slot));
+        let redis::Value::Array(node) = &range.expect("somebody has it")[2] else { panic!("no node") };
+        let port = number(&node[1]);
+        self.servers.iter().position(|server| u64::from(server.port()) == port).expect("one of them")
+    }
+
     /// The URL names two of the nodes.
     pub fn url(&self) -> String {
         let ports: Vec<u16> = self.servers.iter().take(2).map(RedisServer::port).collect();
@@ -287,7 +344,7 @@ fn bus_of(server: &RedisServer) -> u16 {
 }
 
 /// Asks again and again, for half a minute at most.
-pub fn until<T>(what: &str, said: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut said: impl FnMut() -> Option<T>) -> T {
     for _ in 0..3000 {
         if let Some(said) = said() {
             return said;
