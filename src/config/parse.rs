@@ -125,8 +125,7 @@ pub(super) fn certificates(path: &str) -> Result<Option<String>, String> {
     if path.is_empty() {
         return Ok(None);
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
         Ok(Some(text))
     } else {

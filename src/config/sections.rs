@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Upstream, Vault,
-    parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Upstream,
+    Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;

@@ -19,6 +19,7 @@ mod mail;
 mod odd_returns;
 mod oidc_flow;
 mod real_parts;
+mod redis_forms;
 mod refresh;
 mod requests;
 mod sandbox;

@@ -78,9 +78,10 @@ impl Asker {
                 match told {
                     Ok(values) => {
                         for (place, value) in group.places.iter().zip(values) {
-                            match self.redirected(&group.route, &value) {
-                                Some(route) => open.push((*place, Some(route))),
-                                None => answers.get_mut(*place).into_iter().for_each(|at| *at = Some(value.clone())),
+                            if let Some(route) = self.redirected(&group.route, &value) {
+                                open.push((*place, Some(route)));
+                            } else if let Some(answer) = answers.get_mut(*place) {
+                                *answer = Some(value);
                             }
                         }
                     }

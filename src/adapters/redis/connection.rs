@@ -142,8 +142,9 @@ impl Door {
     }
 
     fn line(self: &Arc<Self>, what_for: Use) -> Result<Link, StoreError> {
-        let runtime = Handle::try_current()
-            .map_err(|_| StoreError::Broken("the Redis store was asked outside a Tokio runtime".to_owned()))?;
+        let runtime = Handle::try_current().map_err(|_| {
+            StoreError::Broken("the Redis store was asked outside a Tokio runtime".to_owned())
+        })?;
         LINES.with_borrow_mut(|lines| {
             let ours = |line: &&Line| {
                 line.runtime == runtime.id()
@@ -157,7 +158,12 @@ impl Door {
             }
             lines.retain(|line| line.door.strong_count() > 0 && !line.link.spoilt());
             let link = self.open(&runtime);
-            lines.push(Line { door: Arc::downgrade(self), runtime: runtime.id(), what_for, link: link.clone() });
+            lines.push(Line {
+                door: Arc::downgrade(self),
+                runtime: runtime.id(),
+                what_for,
+                link: link.clone(),
+            });
             Ok(link)
         })
     }
@@ -249,7 +255,10 @@ impl Link {
 }
 
 impl State {
-    #[expect(clippy::disallowed_methods, reason = "the age of a connection, which no test moves: it is Redis that tells the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of a connection, which no test moves: it is Redis that tells the time"
+    )]
     fn new() -> Self {
         Self {
             spoilt: AtomicBool::new(false),

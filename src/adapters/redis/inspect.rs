@@ -164,9 +164,14 @@ fn warnings(said: &Said, form: Form, wanted: u32) -> Vec<String> {
         );
     }
     if config("appendfsync") == Some("no") {
-        warn("appendfsync is no: half a minute of writes is lost with the machine; set appendfsync everysec or always");
+        warn(
+            "appendfsync is no: half a minute of writes is lost with the machine; set appendfsync everysec or always",
+        );
     }
-    if config("hash-max-listpack-value").and_then(|value| value.parse().ok()).is_some_and(|v: u64| v < COMPACT) {
+    if config("hash-max-listpack-value")
+        .and_then(|value| value.parse().ok())
+        .is_some_and(|v: u64| v < COMPACT)
+    {
         warn(&format!(
             "hash-max-listpack-value is below {COMPACT}: connections take well over half as much memory again as they \
              need; set hash-max-listpack-value {COMPACT} (records that are there change when they are written)"

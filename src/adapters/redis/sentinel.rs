@@ -36,7 +36,10 @@ struct Watch {
 }
 
 impl Sentinels {
-    #[expect(clippy::disallowed_methods, reason = "the age of an answer, which no test moves: it is Redis that tells the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of an answer, which no test moves: it is Redis that tells the time"
+    )]
     pub(super) fn new(
         addresses: &[Address],
         speech: Speech,
@@ -68,7 +71,8 @@ impl Sentinels {
     /// True when the sentinels now name another master than this one.
     pub(super) async fn master_left(&self, address: &Address) -> bool {
         let watch = &self.0;
-        let age = watch.born.elapsed().saturating_sub(Duration::from_millis(watch.asked.load(Ordering::Acquire)));
+        let age =
+            watch.born.elapsed().saturating_sub(Duration::from_millis(watch.asked.load(Ordering::Acquire)));
         if age > BELIEVED {
             watch.note_asking();
             let asking = Arc::clone(watch);

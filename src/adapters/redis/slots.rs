@@ -154,7 +154,11 @@ mod tests {
         assert_eq!(moved.covered(), 202);
         let nameless = Value::Array(vec![range(0, 1, Value::Array(vec![Value::Nil, Value::Int(7)]))]);
         assert_eq!(SlotMap::read(nameless, &at(9)).unwrap().node(1), Some(&at(7)));
-        for wrong in [Value::Nil, Value::Array(vec![range(5, 4, node(1))]), Value::Array(vec![range(0, 16384, node(1))])] {
+        for wrong in [
+            Value::Nil,
+            Value::Array(vec![range(5, 4, node(1))]),
+            Value::Array(vec![range(0, 16384, node(1))]),
+        ] {
             assert!(SlotMap::read(wrong, &at(9)).is_err());
         }
     }

@@ -1,7 +1,7 @@
 //! Which server to ask for a key, and who serves it when that one does not any more.
 //!
 //! Redirections are followed here and not by the library's own cluster client: that one sends a command again when its
-//! answer was lost, also a write (docs/adr/0014). A node that redirects has done nothing, so following is always safe.
+//! answer was lost, also a write (docs/adr/0021). A node that redirects has done nothing, so following is always safe.
 
 use super::connection::{Door, Speech, Use, Way};
 use super::slots::{SlotMap, redirection, slot};
@@ -60,9 +60,12 @@ impl Topology {
         let speech = Speech { login: target.login, tls: target.tls.then(|| options.authority.clone()) };
         let way = match target.form {
             Form::One(address) => Way::Alone(address.clone(), speech.client(&address)?),
-            Form::Sentinel(sentinels, name) => {
-                Way::Sentinels(super::sentinel::Sentinels::new(&sentinels, speech, name, Arc::clone(&options))?)
-            }
+            Form::Sentinel(sentinels, name) => Way::Sentinels(super::sentinel::Sentinels::new(
+                &sentinels,
+                speech,
+                name,
+                Arc::clone(&options),
+            )?),
             Form::Cluster(seeds) => return Cluster::new(seeds, speech, options).map(Self::Cluster),
         };
         Ok(Self::One(Door::new(way, options)))
@@ -105,11 +108,7 @@ impl Topology {
 }
 
 impl Cluster {
-    fn new(
-        seeds: Vec<Address>,
-        speech: Speech,
-        options: Arc<RedisOptions>,
-    ) -> Result<Self, RedisUrlError> {
+    fn new(seeds: Vec<Address>, speech: Speech, options: Arc<RedisOptions>) -> Result<Self, RedisUrlError> {
         let cluster = Self {
             seeds,
             speech,
@@ -132,7 +131,9 @@ impl Cluster {
             known = self.read_anew(known.read).await?;
         }
         let node = known.map.node(slot).ok_or_else(|| {
-            StoreError::Unavailable(format!("no node of the cluster serves slot {slot}: look at CLUSTER INFO"))
+            StoreError::Unavailable(format!(
+                "no node of the cluster serves slot {slot}: look at CLUSTER INFO"
+            ))
         })?;
         Ok(Route { door: self.door(node).map_err(unusable)?, asking: false })
     }
@@ -233,7 +234,8 @@ impl Cluster {
             link.note(&error);
             fault::of_read(&error)
         })?;
-        if matches!(&answer, Value::ServerError(refusal) if refusal.details().is_some_and(|why| why.contains(DISABLED))) {
+        if matches!(&answer, Value::ServerError(refusal) if refusal.details().is_some_and(|why| why.contains(DISABLED)))
+        {
             let why = format!("the server at {node} is no node of a cluster: use redis:// (or rediss://)");
             return Err(StoreError::Broken(why));
         }

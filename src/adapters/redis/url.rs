@@ -169,5 +169,9 @@ fn sentinel(addresses: Vec<Address>, path: &[&str]) -> Result<(Form, i64), &'sta
 }
 
 fn cluster(addresses: Vec<Address>, path: &[&str]) -> Result<(Form, i64), &'static str> {
-    if path.is_empty() { Ok((Form::Cluster(addresses), 0)) } else { Err("without a database: a cluster has only one") }
+    if path.is_empty() {
+        Ok((Form::Cluster(addresses), 0))
+    } else {
+        Err("without a database: a cluster has only one")
+    }
 }

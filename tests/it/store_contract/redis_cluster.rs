@@ -122,7 +122,10 @@ async fn every_node_is_asked_whether_the_user_may() {
         nodes.servers[2].say::<()>(&["ACL", "SETUSER", "grantkeep", &format!("-{command}")]);
         nodes.servers[2].say::<()>(&["SCRIPT", "FLUSH"]);
         let ping = connect(&url).ping().await;
-        assert!(matches!(&ping, Err(StoreError::Broken(text)) if text.contains("NOPERM")), "{command}: {ping:?}");
+        assert!(
+            matches!(&ping, Err(StoreError::Broken(text)) if text.contains("NOPERM")),
+            "{command}: {ping:?}"
+        );
         nodes.servers[2].say::<()>(&["ACL", "SETUSER", "grantkeep", &format!("+{command}")]);
     }
     for server in &nodes.servers {
@@ -144,7 +147,10 @@ async fn a_cluster_that_does_not_hold_together_is_unavailable() {
     });
     let (read, write) = (store.get(&key).await, store.apply(Batch::new().then(put(&key, &[]))).await);
     assert!(matches!(&read, Err(StoreError::Unavailable(text)) if text.contains("CLUSTERDOWN")), "{read:?}");
-    assert!(matches!(&write, Err(StoreError::Unavailable(text)) if text.contains("CLUSTERDOWN")), "{write:?}");
+    assert!(
+        matches!(&write, Err(StoreError::Unavailable(text)) if text.contains("CLUSTERDOWN")),
+        "{write:?}"
+    );
 }
 
 /// The replica would answer a reader who says READONLY; nobody here does.
@@ -159,7 +165,9 @@ async fn a_replica_answers_nobody() {
     assert_eq!(calls(replica, "hgetall"), 0);
     // They change places: what was read here is read there.
     replica.say::<()>(&["CLUSTER", "FAILOVER"]);
-    until("it took over", || replica.say::<String>(&["INFO", "replication"]).contains("role:master").then_some(()));
+    until("it took over", || {
+        replica.say::<String>(&["INFO", "replication"]).contains("role:master").then_some(())
+    });
     assert_eq!(store.get(&key).await.unwrap().unwrap().rev(), 1);
     applied(store.apply(Batch::new().then(set(&key, &[]))).await.unwrap());
     assert_eq!(store.get(&key).await.unwrap().unwrap().rev(), 2);

@@ -70,7 +70,8 @@ async fn a_replica_is_refused() {
     let warnings = store.inspect().await.unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     says(&warnings, "set min-replicas-to-write 1");
-    let many = RedisStore::connect(&watched.url(), RedisOptions { replicas: 2, ..Watched::options() }).unwrap();
+    let many =
+        RedisStore::connect(&watched.url(), RedisOptions { replicas: 2, ..Watched::options() }).unwrap();
     says(&many.inspect().await.unwrap().warnings, "store.replicas is 2");
 }
 
@@ -79,7 +80,10 @@ async fn a_cluster_is_looked_at_node_by_node() {
     let nodes = Nodes::start(3, 0, GOOD);
     let node = &nodes.servers[0];
     let refused = inspect(&node.url()).await;
-    assert!(matches!(&refused, Err(RedisUnfit::Unfit(why)) if why.contains("redis-cluster://")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(RedisUnfit::Unfit(why)) if why.contains("redis-cluster://")),
+        "{refused:?}"
+    );
     nodes.servers[1].say::<()>(&["CONFIG", "SET", "appendonly", "no"]);
     nodes.servers[2].say::<()>(&["CONFIG", "SET", "cluster-allow-reads-when-down", "yes"]);
     let warnings = inspect(&nodes.url()).await.unwrap();
@@ -87,7 +91,10 @@ async fn a_cluster_is_looked_at_node_by_node() {
     let lacking = warnings.iter().find(|warning| warning.contains("has no replica")).unwrap();
     assert!(nodes.servers.iter().all(|node| lacking.contains(&node.port().to_string())), "{lacking}");
     let only = warnings.iter().find(|warning| warning.contains("appendonly")).unwrap();
-    assert!(only.contains(&nodes.servers[1].port().to_string()) && !only.contains(&node.port().to_string()), "{only}");
+    assert!(
+        only.contains(&nodes.servers[1].port().to_string()) && !only.contains(&node.port().to_string()),
+        "{only}"
+    );
     says(&warnings, "cluster-allow-reads-when-down no");
 
     for server in &nodes.servers {
@@ -117,6 +124,9 @@ async fn only_the_right_authority_is_believed() {
     ping(Some(others.authority() + &papers.authority())).await.unwrap();
     for wrong in [Some(others.authority()), None] {
         let refused = ping(wrong).await;
-        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("certificate")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("certificate")),
+            "{refused:?}"
+        );
     }
 }

@@ -43,7 +43,7 @@ impl Cramped {
             Room::Mount => &mounted,
             Room::Limit => &["sh", "-c", LIMITED, "sh"],
         };
-        let app = App::spawn_by(by, Stores::Embedded, &[("store.url", &url), ("log.level", "warn")]);
+        let app = App::spawn_by(by, Stores::Embedded, &[("store.url", &url)]);
         Self { app, folder, room, _folder: own }
     }
 
@@ -94,7 +94,12 @@ async fn fills_up(room: Room) {
             // What is there can be read; what would have to be written is not begun.
             tenant.token("ada").await.expect(200);
             let forced = json!({ "provider": "sandbox", "end_user": "ada", "force_refresh": true });
-            is_no_answer(&tenant.post("/get-access-token", &forced).await);
+            let unchanged = tenant.post("/get-access-token", &forced).await.expect(200).body;
+            assert_eq!(
+                (&unchanged["generation"], &unchanged["refresh"]["state"]),
+                (&json!(1), &json!("failing"))
+            );
+            assert_eq!(unchanged["refresh"]["error"], "store_unavailable");
             assert_eq!(stage.sandbox.control().counts().refresh_requests, asked);
             assert_eq!(ready(app).await, 503);
             cramped.make_room();

@@ -6,8 +6,8 @@ mod redis;
 
 use crate::journey::sandbox;
 use crate::support::app::App;
-use crate::support::tenant::{Answer, Tenant, answer};
 use crate::support::browser::http;
+use crate::support::tenant::{Answer, Tenant, answer};
 use grantkeep::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -66,7 +66,9 @@ fn is_no_answer(refused: &Answer) {
     assert_eq!((refused.status, refused.code()), (503, "store_unavailable"), "{refused:?}");
     let header = |name: &str| refused.headers.get(name).and_then(|value| value.to_str().ok());
     assert_eq!(header("content-type"), Some("application/problem+json"));
-    assert!(header("retry-after").and_then(|wait| wait.parse().ok()).is_some_and(|s: u64| (1..=60).contains(&s)));
+    assert!(
+        header("retry-after").and_then(|wait| wait.parse().ok()).is_some_and(|s: u64| (1..=60).contains(&s))
+    );
 }
 
 impl Stage {

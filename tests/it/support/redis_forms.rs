@@ -131,8 +131,16 @@ impl Papers {
         let number: &'static str = Box::leak(port.to_string().into_boxed_str());
         let [own, key, ca] = [0, 1, 2].map(|place: usize| self.strings[place].as_str());
         [
-            "--tls-port", number, "--tls-cert-file", own, "--tls-key-file", key, "--tls-ca-cert-file", ca,
-            "--tls-auth-clients", "no",
+            "--tls-port",
+            number,
+            "--tls-cert-file",
+            own,
+            "--tls-key-file",
+            key,
+            "--tls-ca-cert-file",
+            ca,
+            "--tls-auth-clients",
+            "no",
         ]
     }
 }
@@ -226,7 +234,8 @@ impl Watched {
     }
 
     fn connection(&self) -> redis::Connection {
-        let url = format!("redis://:{}@127.0.0.1:{}/", SENTINELS_WORD.replace(' ', "%20"), self.sentinel_port);
+        let url =
+            format!("redis://:{}@127.0.0.1:{}/", SENTINELS_WORD.replace(' ', "%20"), self.sentinel_port);
         redis::Client::open(url).and_then(|client| client.get_connection()).expect("it answers")
     }
 
