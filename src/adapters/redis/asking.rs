@@ -167,15 +167,33 @@ impl Asker {
         }
     }
 
-    /// Sends a script where `partition` is served. A script that the server forgot goes with the next attempt: it had not
-    /// run.
+    /// Sends a script where `partition` is served, and waits for as many replicas as were asked for.
     pub(super) async fn write<T: FromRedisValue>(
         &self,
         partition: &str,
         invocation: &Invocation,
     ) -> Result<T, StoreError> {
-        let mut sending = Sending { wait: self.wait, ..Sending::default() };
-        let what_for = if self.wait.is_some() { Use::Waiting } else { Use::Asking };
+        self.send(partition, invocation, self.wait).await
+    }
+
+    /// The same without waiting for a replica: for what nobody will miss.
+    pub(super) async fn try_out<T: FromRedisValue>(
+        &self,
+        partition: &str,
+        invocation: &Invocation,
+    ) -> Result<T, StoreError> {
+        self.send(partition, invocation, None).await
+    }
+
+    /// Sends once. A script that the server forgot goes with the next attempt: it had not run.
+    async fn send<T: FromRedisValue>(
+        &self,
+        partition: &str,
+        invocation: &Invocation,
+        wait: Option<(u32, u64)>,
+    ) -> Result<T, StoreError> {
+        let mut sending = Sending { wait, ..Sending::default() };
+        let what_for = if wait.is_some() { Use::Waiting } else { Use::Asking };
         let (mut next, mut again) = (None, true);
         for _ in 0..ROUNDS {
             let route: Route = match next.take() {
@@ -194,7 +212,7 @@ impl Asker {
             let told = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
             let refusal = match told.and_then(|values| settled(values, place)) {
                 Ok((value, replicas)) => {
-                    self.enough(replicas)?;
+                    enough(wait, replicas)?;
                     return redis::from_redis_value(value).map_err(|_| {
                         StoreError::OutcomeUnknown("the script's answer has another shape".to_owned())
                     });
@@ -226,17 +244,17 @@ impl Asker {
         self.topology.doubt();
         Err(fault::of_write(refusal))
     }
+}
 
-    /// Whether as many replicas have it as were asked for.
-    fn enough(&self, confirmed: Option<Value>) -> Result<(), StoreError> {
-        match (self.wait, confirmed) {
-            (Some((wanted, _)), Some(Value::Int(count))) if count >= i64::from(wanted) => Ok(()),
-            (Some((wanted, _)), Some(Value::Int(count))) => Err(StoreError::OutcomeUnknown(format!(
-                "the master has it, but {count} of {wanted} replicas said so in time"
-            ))),
-            (Some(_), _) => Err(StoreError::OutcomeUnknown("no answer to WAIT".to_owned())),
-            (None, _) => Ok(()),
-        }
+/// Whether as many replicas have it as were asked for.
+fn enough(wait: Option<(u32, u64)>, confirmed: Option<Value>) -> Result<(), StoreError> {
+    match (wait, confirmed) {
+        (Some((wanted, _)), Some(Value::Int(count))) if count >= i64::from(wanted) => Ok(()),
+        (Some((wanted, _)), Some(Value::Int(count))) => Err(StoreError::OutcomeUnknown(format!(
+            "the master has it, but {count} of {wanted} replicas said so in time"
+        ))),
+        (Some(_), _) => Err(StoreError::OutcomeUnknown("no answer to WAIT".to_owned())),
+        (None, _) => Ok(()),
     }
 }
 

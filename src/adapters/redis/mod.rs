@@ -86,7 +86,8 @@ impl RedisStore {
         fault::value(answer)
     }
 
-    /// Goes through every command that the store ever uses, on names of its own in that partition.
+    /// Goes through every command that the store ever uses, on names of its own in that partition. No replica is waited
+    /// for: without one nothing can be written, but what is there can be read.
     async fn ping_at(&self, partition: &str) -> Result<(), StoreError> {
         let (key, index) = (Key::alone("ping", partition), Key::alone("ping-index", partition));
         let field = |name: &str| vec![(name.to_owned(), Value::Now(Duration::ZERO))];
@@ -102,8 +103,10 @@ impl RedisStore {
             .then(Write::Delete { key: key.clone() });
         self.get(&key).await?;
         self.scan(&index, "", None, 1).await?;
-        self.take(&key).await?;
-        match self.apply(batch).await? {
+        let mut take = script::TAKE.prepare_invoke();
+        take.key(key.name());
+        record(self.asker.try_out(partition, &take).await?)?;
+        match script::outcome(self.asker.try_out(partition, &script::invocation(&batch)).await?) {
             Outcome::Applied(_) => Ok(()),
             Outcome::Refused(..) => {
                 Err(StoreError::Broken("a record that is never kept was there".to_owned()))

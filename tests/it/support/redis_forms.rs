@@ -194,9 +194,7 @@ impl Watched {
 
     /// With lines for TLS the sentinel listens for that alone.
     fn watch([master, replica]: [RedisServer; 2], of: u16, tls: &str) -> Self {
-        until("the replica follows", || {
-            master.say::<String>(&["INFO", "replication"]).contains("state=online").then_some(())
-        });
+        until("the replica follows", || (followers(&master) == 1).then_some(()));
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let file = folder.path().join("sentinel.conf");
         let (sentinel, sentinel_port) = Leashed::on_a_free_port(|port| {
@@ -296,8 +294,7 @@ impl Nodes {
         }
         nodes.agree("cluster_state:ok");
         for server in nodes.servers.iter().take(masters) {
-            let online = |info: String| (info.matches("state=online").count() == replicas).then_some(());
-            until("the replicas follow", || online(server.say(&["INFO", "replication"])));
+            until("the replicas follow", || (followers(server) == replicas).then_some(()));
         }
         nodes
     }
@@ -336,6 +333,13 @@ impl From<Nodes> for Reached {
         let url = nodes.url().replace("://", &format!("://{LOGIN}"));
         Self { url, options: RedisOptions::default(), ca_file: None, _kept: Arc::new(nodes) }
     }
+}
+
+/// Replicas that have said how far they are; before that WAIT does not count them.
+pub fn followers(master: &RedisServer) -> usize {
+    let said: String = master.say(&["INFO", "replication"]);
+    let followers = said.lines().filter(|line| line.starts_with("slave") && line.contains("state=online"));
+    followers.filter(|line| !line.contains("offset=0,")).count()
 }
 
 fn start_node(settings: &[&str]) -> RedisServer {
