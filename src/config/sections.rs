@@ -106,7 +106,8 @@ fn store(r: &mut Reader) -> Option<Store> {
         r.refuse::<()>("store.ca_file", "is for TLS: store.url must be rediss://… or one of its like");
     }
     let (user, password) = (user?, password?);
-    if !sentinel && !(user.is_empty() && password.is_empty()) {
+    let login = !user.is_empty() || !password.is_empty();
+    if login && !sentinel {
         let problem = "is for the sentinels of redis-sentinel://; the servers' user stands in store.url";
         r.refuse::<()>("store.sentinel_password", problem);
     }

@@ -241,7 +241,9 @@ impl Asker {
             sending.load = true;
             return Ok(route.clone());
         }
-        self.topology.doubt();
+        if fault::tells_of_change(refusal) {
+            self.topology.doubt();
+        }
         Err(fault::of_write(refusal))
     }
 }

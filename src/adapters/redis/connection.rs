@@ -49,8 +49,17 @@ pub(super) enum Use {
 /// How a server is spoken to, whichever it is.
 pub(super) struct Speech {
     pub(super) login: RedisConnectionInfo,
-    /// With TLS: certificates (PEM) to check the server's against, where it is not the machine's own.
-    pub(super) tls: Option<Option<String>>,
+    pub(super) tls: Tls,
+}
+
+/// Whether by TLS, and which certificates the server's must lead to.
+#[derive(Clone)]
+pub(super) enum Tls {
+    Off,
+    /// Those that the machine knows.
+    Known,
+    /// These alone (PEM).
+    Only(String),
 }
 
 impl Speech {
@@ -58,18 +67,20 @@ impl Speech {
     pub(super) fn client(&self, address: &Address) -> Result<Client, RedisUrlError> {
         let Address { host, port } = address.clone();
         let place = match self.tls {
-            None => ConnectionAddr::Tcp(host, port),
-            Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+            Tls::Off => ConnectionAddr::Tcp(host, port),
+            Tls::Known | Tls::Only(_) => {
+                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+            }
         };
         let info = place.into_connection_info().map_err(|_| RedisUrlError::Authority)?;
         let info = info.set_redis_settings(self.login.clone());
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        match self.tls.clone() {
-            Some(Some(authority)) => {
-                let root_cert = Some(authority.into_bytes());
+        match &self.tls {
+            Tls::Only(authority) => {
+                let root_cert = Some(authority.clone().into_bytes());
                 Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
             }
-            _ => Client::open(info),
+            Tls::Off | Tls::Known => Client::open(info),
         }
         .map_err(|_| RedisUrlError::Authority)
     }

@@ -71,6 +71,12 @@ pub(super) fn spoils_connection(error: &RedisError) -> bool {
         || matches!(error.code(), Some("READONLY" | "NOAUTH"))
 }
 
+/// True when another server may have taken this one's place.
+pub(super) fn tells_of_change(error: &RedisError) -> bool {
+    let codes = ["READONLY", "CLUSTERDOWN", "MASTERDOWN", "LOADING"];
+    error.is_io_error() || error.code().is_some_and(|code| codes.contains(&code))
+}
+
 fn of_server(error: &RedisError) -> Option<StoreError> {
     let code = error.code()?;
     let kind = if STATES.contains(&code) { StoreError::Unavailable } else { StoreError::Broken };

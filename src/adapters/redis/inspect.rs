@@ -139,67 +139,96 @@ fn pairs(config: Value) -> BTreeMap<String, String> {
     redis::from_redis_value(config).unwrap_or_default()
 }
 
+impl Said {
+    fn info(&self, name: &str) -> Option<&str> {
+        self.info.as_ref()?.get(name).map(String::as_str)
+    }
+
+    fn config(&self, name: &str) -> Option<&str> {
+        self.config.as_ref()?.get(name).map(String::as_str)
+    }
+}
+
 /// What should be otherwise. Texts name no server, so that those of several can be told together.
 fn warnings(said: &Said, form: Form, wanted: u32) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut warn = |text: &str| warnings.push(text.to_owned());
-    let info = |name: &str| said.info.as_ref().and_then(|info| info.get(name)).map(String::as_str);
-    let config = |name: &str| said.config.as_ref().and_then(|config| config.get(name)).map(String::as_str);
     if said.info.is_none() {
-        warn("persistence, memory limit and replicas could not be looked at: the user lacks +info");
+        warnings.push(
+            "persistence, memory limit and replicas could not be looked at: the user lacks +info".to_owned(),
+        );
     }
     if said.config.is_none() {
-        warn("appendfsync and hash-max-listpack-value could not be looked at: the user lacks +config|get");
+        warnings.push(
+            "appendfsync and hash-max-listpack-value could not be looked at: the user lacks +config|get, or the server \
+             has no CONFIG"
+                .to_owned(),
+        );
     }
-    let policy = info("maxmemory_policy").or_else(|| config("maxmemory-policy")).unwrap_or("noeviction");
-    if policy != "noeviction" && info("maxmemory") != Some("0") {
-        warn(&format!(
+    keeping(said, &mut warnings);
+    taking_over(said, form, wanted, &mut warnings);
+    warnings
+}
+
+/// Whether the server keeps what it is given, and in how much room.
+fn keeping(said: &Said, warnings: &mut Vec<String>) {
+    let policy = said.info("maxmemory_policy").or_else(|| said.config("maxmemory-policy"));
+    let policy = policy.unwrap_or("noeviction");
+    if policy != "noeviction" && said.info("maxmemory") != Some("0") {
+        warnings.push(format!(
             "maxmemory-policy is {policy}: short of memory, Redis throws grants away; set maxmemory-policy noeviction"
         ));
     }
-    if info("aof_enabled") == Some("0") {
-        warn(
+    if said.info("aof_enabled") == Some("0") {
+        warnings.push(
             "appendonly is no: what was written since the last snapshot is lost when Redis ends, refresh tokens among \
-             it, and those end users must connect again; set appendonly yes",
+             it, and those end users must connect again; set appendonly yes"
+                .to_owned(),
         );
     }
-    if config("appendfsync") == Some("no") {
-        warn(
-            "appendfsync is no: half a minute of writes is lost with the machine; set appendfsync everysec or always",
+    if said.config("appendfsync") == Some("no") {
+        warnings.push(
+            "appendfsync is no: half a minute of writes is lost with the machine; set appendfsync everysec or always"
+                .to_owned(),
         );
     }
-    if config("hash-max-listpack-value")
-        .and_then(|value| value.parse().ok())
-        .is_some_and(|v: u64| v < COMPACT)
-    {
-        warn(&format!(
-            "hash-max-listpack-value is below {COMPACT}: connections take well over half as much memory again as they \
-             need; set hash-max-listpack-value {COMPACT} (records that are there change when they are written)"
+    let longest = said.config("hash-max-listpack-value").and_then(|value| value.parse::<u64>().ok());
+    if longest.is_some_and(|longest| longest < COMPACT) {
+        warnings.push(format!(
+            "hash-max-listpack-value is below {COMPACT}: connections take about two thirds more memory than they need; \
+             set hash-max-listpack-value {COMPACT} (a record that is there changes when it is written)"
         ));
     }
-    let replicas = info("connected_slaves").and_then(|count| count.parse::<u32>().ok());
+}
+
+/// Whether somebody takes over when the server is lost, and nobody believes the server then.
+fn taking_over(said: &Said, form: Form, wanted: u32, warnings: &mut Vec<String>) {
+    let replicas = said.info("connected_slaves").and_then(|count| count.parse::<u32>().ok());
     if form != Form::One && replicas == Some(0) {
-        warn("it has no replica: when it is lost nobody takes over, and what it keeps is away; give it one");
+        warnings.push(
+            "it has no replica: when it is lost nobody takes over, and what it keeps is away; give it one"
+                .to_owned(),
+        );
     }
-    if wanted > 0 && replicas.is_some_and(|count| count < wanted) {
-        warn(&format!(
+    if replicas.is_some_and(|count| count < wanted) {
+        warnings.push(format!(
             "store.replicas is {wanted}, and so many replicas are not there: writes will be answered 503; give it more, \
              or set store.replicas lower"
         ));
     }
-    if form == Form::Sentinel && config("min-replicas-to-write") == Some("0") {
-        warn(
+    if form == Form::Sentinel && said.config("min-replicas-to-write") == Some("0") {
+        warnings.push(
             "min-replicas-to-write is 0: a master that is cut off goes on taking writes, which are thrown away when it \
-             comes back as a replica; set min-replicas-to-write 1",
+             comes back as a replica; set min-replicas-to-write 1"
+                .to_owned(),
         );
     }
-    if form == Form::Cluster && config("cluster-allow-reads-when-down") == Some("yes") {
-        warn(
+    if form == Form::Cluster && said.config("cluster-allow-reads-when-down") == Some("yes") {
+        warnings.push(
             "cluster-allow-reads-when-down is yes: a node that is cut off answers with old records; set \
-             cluster-allow-reads-when-down no",
+             cluster-allow-reads-when-down no"
+                .to_owned(),
         );
     }
-    warnings
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Store, StoreError,
 use asking::{Asker, Question};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use std::sync::Arc;
 use std::time::Duration;
 use topology::Topology;
 use url::Target;
@@ -72,7 +73,8 @@ impl RedisStore {
     /// those of [`RedisOptions::authority`].
     pub fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisUrlError> {
         let target = Target::parse(url)?;
-        let topology = Topology::new(target, options.clone())?;
+        let options = Arc::new(options);
+        let topology = Topology::new(target, &options)?;
         Ok(Self { asker: Asker::new(topology, &options), replicas: options.replicas })
     }
 

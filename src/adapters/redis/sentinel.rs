@@ -104,7 +104,10 @@ impl Watch {
     async fn ask(&self) -> Result<Address, StoreError> {
         let asking = self.sentinels.iter().map(|(address, client)| self.ask_one(address, client).boxed());
         let (master, _) = select_ok(asking).await?;
-        *self.master.lock().unwrap_or_else(PoisonError::into_inner) = Some(master.clone());
+        let before = self.master.lock().unwrap_or_else(PoisonError::into_inner).replace(master.clone());
+        if let Some(before) = before.filter(|before| *before != master) {
+            tracing::warn!(%before, now = %master, "the sentinels name another Redis as the master");
+        }
         Ok(master)
     }
 

@@ -3,14 +3,14 @@
 //! Redirections are followed here and not by the library's own cluster client: that one sends a command again when its
 //! answer was lost, also a write (docs/adr/0021). A node that redirects has done nothing, so following is always safe.
 
-use super::connection::{Door, Speech, Use, Way};
+use super::connection::{Door, Speech, Tls, Use, Way};
 use super::slots::{SlotMap, redirection, slot};
 use super::url::{Address, Form, Target};
 use super::{RedisOptions, RedisUrlError, fault};
 use crate::ports::store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
-use redis::{RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ const DISABLED: &str = "cluster support disabled";
 /// One server, or a cluster of them.
 pub(super) enum Topology {
     One(Arc<Door>),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// A way to one server, and whether it must be told that it is asked for a slot that is just being given to it.
@@ -51,13 +51,18 @@ struct Known {
 }
 
 impl Topology {
-    pub(super) fn new(target: Target, options: RedisOptions) -> Result<Self, RedisUrlError> {
+    pub(super) fn new(target: Target, options: &Arc<RedisOptions>) -> Result<Self, RedisUrlError> {
         // Without a certificate in it every server would be refused, one by one.
         if options.authority.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
             return Err(RedisUrlError::Authority);
         }
-        let options = Arc::new(options);
-        let speech = Speech { login: target.login, tls: target.tls.then(|| options.authority.clone()) };
+        let options = Arc::clone(options);
+        let tls = match (target.tls, &options.authority) {
+            (false, _) => Tls::Off,
+            (true, None) => Tls::Known,
+            (true, Some(authority)) => Tls::Only(authority.clone()),
+        };
+        let speech = Speech { login: target.login, tls };
         let way = match target.form {
             Form::One(address) => Way::Alone(address.clone(), speech.client(&address)?),
             Form::Sentinel(sentinels, name) => Way::Sentinels(super::sentinel::Sentinels::new(
@@ -66,7 +71,9 @@ impl Topology {
                 name,
                 Arc::clone(&options),
             )?),
-            Form::Cluster(seeds) => return Cluster::new(seeds, speech, options).map(Self::Cluster),
+            Form::Cluster(seeds) => {
+                return Cluster::new(seeds, speech, options).map(|cluster| Self::Cluster(Box::new(cluster)));
+            }
         };
         Ok(Self::One(Door::new(way, options)))
     }
@@ -135,14 +142,11 @@ impl Cluster {
                 "no node of the cluster serves slot {slot}: look at CLUSTER INFO"
             ))
         })?;
-        Ok(Route { door: self.door(node).map_err(unusable)?, asking: false })
+        Ok(Route { door: self.door(node).map_err(|error| unusable(&error))?, asking: false })
     }
 
     fn redirected(&self, route: &Route, error: &RedisError) -> Option<Route> {
-        let kind = match error.kind() {
-            redis::ErrorKind::Server(kind) => kind,
-            _ => return None,
-        };
+        let ErrorKind::Server(kind) = error.kind() else { return None };
         let asking = kind == ServerErrorKind::Ask;
         if !asking && kind != ServerErrorKind::Moved {
             return None;
@@ -227,7 +231,7 @@ impl Cluster {
     }
 
     async fn read_from(&self, node: &Address) -> Result<SlotMap, StoreError> {
-        let link = self.door(node).map_err(unusable)?.link(Use::Asking).await?;
+        let link = self.door(node).map_err(|error| unusable(&error))?.link(Use::Asking).await?;
         let mut connection = link.connection().await?;
         let mut question = redis::cmd("CLUSTER");
         let answer = connection.send_packed_command(question.arg("SLOTS")).await.map_err(|error| {
@@ -247,6 +251,6 @@ impl Cluster {
     }
 }
 
-fn unusable(error: RedisUrlError) -> StoreError {
+fn unusable(error: &RedisUrlError) -> StoreError {
     StoreError::Broken(format!("a node's address {error}"))
 }

@@ -6,7 +6,7 @@ use crate::support::redis_forms::{IN_A_CLUSTER, Nodes, Papers, RIGHTS, admit, un
 use grantkeep::adapters::http::install_tls;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::domain::{Id, TenantId};
-use grantkeep::ports::store::{Batch, Guard, Key, Store, StoreError};
+use grantkeep::ports::store::{Batch, Guard, Key, Record, Store, StoreError};
 use std::time::Duration;
 
 fn connect(url: &str) -> RedisStore {
@@ -60,7 +60,8 @@ async fn a_slot_that_moves_is_followed_and_nothing_is_half_there() {
     applied(store.apply(claim.clone()).await.unwrap());
     assert_eq!(refused(store.apply(claim).await.unwrap()), 0);
     let both = store.get_many(&[&old, &new]).await.unwrap();
-    assert_eq!(both.iter().map(|r| r.as_ref().map_or(0, |r| r.rev())).collect::<Vec<_>>(), [1, 1]);
+    let revs: Vec<u64> = both.iter().flatten().map(Record::rev).collect();
+    assert_eq!(revs, [1, 1]);
     assert!(calls(target, "asking") >= 3, "{:?}", target.calls());
     let torn = Batch::new().then(set(&old, &[("a", "3")])).then(set(&new, &[("b", "3")]));
     let torn = store.apply(torn).await;

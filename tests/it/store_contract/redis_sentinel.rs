@@ -30,7 +30,10 @@ fn is_master(server: &RedisServer) -> Option<()> {
 async fn written(store: &RedisStore) {
     for _ in 0..1000 {
         match store.apply(raise()).await {
-            Ok(outcome) => return drop(applied(outcome)),
+            Ok(outcome) => {
+                applied(outcome);
+                return;
+            }
             Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => {}
             Err(error) => panic!("{error}"),
         }

@@ -51,11 +51,6 @@ impl RedisServer {
         self.server.signal(name);
     }
 
-    /// Its process.
-    pub fn process(&self) -> &Leashed {
-        &self.server
-    }
-
     /// The folder it runs in, with what it keeps on disk.
     pub fn home(&self) -> &std::path::Path {
         self.server.home()
