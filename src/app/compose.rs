@@ -2,18 +2,16 @@
 
 use super::error::StartError;
 use super::running::{Background, Parts, Running};
+use super::store;
 use crate::accounts::{AccountSettings, Accounts};
-use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::outbox::OutboxMailer;
-use crate::adapters::redis::{RedisOptions, RedisStore};
 use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
-use crate::config::{MailRoute, Settings, StoreUrl};
+use crate::config::{MailRoute, Settings};
 use crate::http::{HttpSettings, HttpState};
-use crate::ports::store::Store;
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::{logs, metrics};
 use crate::vault::{Keyring, Vault};
@@ -66,17 +64,24 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     Running::begin(parts, http, state).await
 }
 
+/// What was found to be good enough to start with.
+pub struct Checked {
+    /// How many provider files there are.
+    pub providers: usize,
+    /// What should be otherwise, and how.
+    pub warnings: Vec<String>,
+}
+
 /// Reads everything that a start would read and asks the store, and listens nowhere.
-pub async fn check(settings: &Settings) -> Result<usize, StartError> {
+pub async fn check(settings: &Settings) -> Result<Checked, StartError> {
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = catalog(settings)?;
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     mailer(settings, &clock, &chance)?;
     upstream(settings)?;
-    let store = store(settings, &clock)?;
-    store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
-    Ok(catalog.iter().count())
+    let (_, warnings) = store::open(settings, &clock).await?;
+    Ok(Checked { providers: catalog.iter().count(), warnings })
 }
 
 async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
@@ -84,8 +89,10 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
     let catalog = catalog(settings)?;
     let mailer = mailer(settings, &clock, &chance)?;
     let upstream = upstream(settings)?;
-    let store = store(settings, &clock)?;
-    store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
+    let (store, warnings) = store::open(settings, &clock).await?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let keys = settings.vault.master_keys.iter().map(|key| (key.id(), key.expose()));
     let keyring = Keyring::new(keys).ok_or_else(|| {
         // The configuration has refused an empty list before.
@@ -145,19 +152,6 @@ fn account_settings(settings: &Settings) -> AccountSettings {
 
 fn catalog(settings: &Settings) -> Result<Catalog, StartError> {
     Ok(Catalog::load(BUILT_IN, &settings.providers.dirs, settings.upstream.allow_insecure)?)
-}
-
-fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
-    Ok(match &settings.store.url {
-        StoreUrl::Embedded(folder) => Arc::new(EmbeddedStore::open(folder, Arc::clone(clock))?),
-        StoreUrl::Redis(url) => {
-            let options = RedisOptions {
-                connect_timeout: settings.store.connect_timeout,
-                response_timeout: settings.store.timeout,
-            };
-            Arc::new(RedisStore::connect(url.expose(), options)?)
-        }
-    })
 }
 
 fn mailer(

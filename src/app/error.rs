@@ -2,7 +2,7 @@
 
 use crate::adapters::embedded::OpenError;
 use crate::adapters::http::NoWayOut;
-use crate::adapters::redis::RedisUrlError;
+use crate::adapters::redis::{RedisUnfit, RedisUrlError};
 use crate::catalog::CatalogFaults;
 use crate::config::ConfigFaults;
 use std::io;
@@ -22,6 +22,9 @@ pub enum StartError {
     /// The URL of Redis cannot be used.
     #[error("store.url {0}")]
     Redis(#[from] RedisUrlError),
+    /// Redis is there, and is not what is needed.
+    #[error("store.url: {0}")]
+    Unfit(String),
     /// The store is there by its URL and does not answer.
     #[error("store.url: {0}; is the server running, and may this user write to it?")]
     StoreSilent(String),
@@ -49,6 +52,15 @@ pub enum StartError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl From<RedisUnfit> for StartError {
+    fn from(unfit: RedisUnfit) -> Self {
+        match unfit {
+            RedisUnfit::Store(error) => Self::StoreSilent(error.to_string()),
+            RedisUnfit::Unfit(why) => Self::Unfit(why),
+        }
+    }
 }
 
 impl StartError {

@@ -5,8 +5,9 @@ mod demo;
 mod error;
 mod running;
 mod sandbox;
+mod store;
 
-pub use compose::{check, start, start_by};
+pub use compose::{Checked, check, start, start_by};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
 pub use running::Running;

@@ -55,8 +55,11 @@ async fn stop(running: Running) -> Result<(), CommandError> {
 }
 
 pub(super) fn check(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
-    let providers = wait_for(async { Ok(app::check(settings).await?) })?;
-    writeln!(out, "settings read, {providers} providers loaded, the store answers")?;
+    let checked = wait_for(async { Ok(app::check(settings).await?) })?;
+    for warning in &checked.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    writeln!(out, "settings read, {} providers loaded, the store answers", checked.providers)?;
     Ok(())
 }
 

@@ -95,6 +95,12 @@ pub struct Store {
     pub timeout: Duration,
     /// For making a connection.
     pub connect_timeout: Duration,
+    /// Certificates in PEM that a Redis with TLS is checked against, in place of the machine's own.
+    pub authority: Option<String>,
+    /// User (may be empty) and password at the sentinels, where they ask for one.
+    pub sentinel_login: Option<(String, Secret)>,
+    /// Replicas of Redis that must have a write before it is answered.
+    pub replicas: u32,
 }
 
 /// Which store.
@@ -102,8 +108,15 @@ pub struct Store {
 pub enum StoreUrl {
     /// A database in this folder, for one process.
     Embedded(PathBuf),
-    /// A `redis://` or `rediss://` URL; may hold a password.
-    Redis(Secret),
+    /// One Redis server, or several under sentinels or in a cluster.
+    Redis {
+        /// May hold a password.
+        url: Secret,
+        /// Whether by TLS.
+        tls: bool,
+        /// Whether sentinels say who the master is.
+        sentinel: bool,
+    },
 }
 
 /// What everything else is sealed under.

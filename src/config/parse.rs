@@ -100,19 +100,36 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Where records live.
+/// Where records live. The rest of a Redis URL is judged by its adapter.
 pub(super) fn store_url(secret: &Secret) -> Result<StoreUrl, String> {
-    const ACCEPTED: &str = "must be embedded:<folder>, redis://<host> or rediss://<host>";
+    const ACCEPTED: &str = "must be embedded:<folder>, redis://<host>, redis-sentinel://<hosts>/<master> or \
+                            redis-cluster://<hosts>; with TLS rediss://, rediss-sentinel:// or rediss-cluster://";
     if let Some(path) = secret.expose().strip_prefix("embedded:") {
         return folder(path).map(StoreUrl::Embedded).map_err(|_| "embedded: needs a folder".to_owned());
     }
-    let url = Url::parse(secret.expose()).map_err(|_| ACCEPTED.to_owned())?;
-    match url.scheme() {
-        "redis" | "rediss" if url.host().is_some() => Ok(StoreUrl::Redis(secret.clone())),
-        "redis-cluster" | "redis-sentinel" => {
-            Err(format!("{} is not served by this version; {ACCEPTED}", url.scheme()))
+    let (scheme, rest) = secret.expose().split_once("://").ok_or(ACCEPTED)?;
+    let sentinel = scheme.ends_with("-sentinel");
+    match scheme {
+        "redis" | "redis-sentinel" | "redis-cluster" if !rest.is_empty() => {
+            Ok(StoreUrl::Redis { url: secret.clone(), tls: false, sentinel })
+        }
+        "rediss" | "rediss-sentinel" | "rediss-cluster" if !rest.is_empty() => {
+            Ok(StoreUrl::Redis { url: secret.clone(), tls: true, sentinel })
         }
         _ => Err(ACCEPTED.to_owned()),
+    }
+}
+
+/// Certificates in PEM, out of the file of that name; nothing where there is no name.
+pub(super) fn certificates(path: &str) -> Result<Option<String>, String> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(Some(text))
+    } else {
+        Err(format!("`{path}` holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"))
     }
 }
 

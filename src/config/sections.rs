@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault, parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Upstream,
+    Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -92,7 +93,39 @@ fn store(r: &mut Reader) -> Option<Store> {
     let url = r.secret("store.url", parse::store_url);
     let timeout = r.read("store.timeout", parse::duration);
     let connect_timeout = r.read("store.connect_timeout", parse::duration);
-    Some(Store { url: url?, timeout: timeout?, connect_timeout: connect_timeout? })
+    let authority = r.read("store.ca_file", parse::certificates);
+    let user = r.read("store.sentinel_user", |text| Ok(text.to_owned()));
+    let password = r.secret("store.sentinel_password", |secret| Ok(secret.clone()));
+    let replicas = r.read("store.replicas", parse::number(0, 16));
+    let url = url?;
+    let (redis, tls, sentinel) = match url {
+        StoreUrl::Embedded(_) => (false, false, false),
+        StoreUrl::Redis { tls, sentinel, .. } => (true, tls, sentinel),
+    };
+    if !tls && authority.as_ref().is_some_and(Option::is_some) {
+        r.refuse::<()>("store.ca_file", "is for TLS: store.url must be rediss://… or one of its like");
+    }
+    let (user, password) = (user?, password?);
+    let login = !user.is_empty() || !password.is_empty();
+    if login && !sentinel {
+        let problem = "is for the sentinels of redis-sentinel://; the servers' user stands in store.url";
+        r.refuse::<()>("store.sentinel_password", problem);
+    }
+    if !user.is_empty() && password.is_empty() {
+        r.refuse::<()>("store.sentinel_password", "must be set where store.sentinel_user is");
+    }
+    if !redis && replicas.is_some_and(|count| count > 0) {
+        r.refuse::<()>("store.replicas", "is for Redis: the embedded store has no replicas");
+    }
+    let sentinel_login = (!password.is_empty()).then_some((user, password));
+    Some(Store {
+        url,
+        timeout: timeout?,
+        connect_timeout: connect_timeout?,
+        authority: authority?,
+        sentinel_login,
+        replicas: replicas?,
+    })
 }
 
 fn vault(r: &mut Reader) -> Option<Vault> {

@@ -183,7 +183,7 @@ fn a_secret_is_given_directly_or_as_a_file() {
 
     let url = file("redis://:hunter2@redis.example:6379/1\n");
     let settings = load(&[("GRANTKEEP_STORE__URL_FILE", url.path().to_str().unwrap())]).unwrap();
-    assert!(matches!(&settings.store.url, StoreUrl::Redis(url) if url.expose().ends_with("/1")));
+    assert!(matches!(&settings.store.url, StoreUrl::Redis { url, .. } if url.expose().ends_with("/1")));
     assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
@@ -249,7 +249,8 @@ fn what_a_value_must_be_is_said() {
         ("SERVER__BODY_LIMIT", "0"),
         ("SERVER__SHUTDOWN_TIMEOUT", "0s"),
         ("STORE__URL", "embedded:"),
-        ("STORE__URL", "redis-cluster://a"),
+        ("STORE__URL", "redis+cluster://a"),
+        ("STORE__URL", "redis-cluster://"),
         ("STORE__URL", "postgres://a"),
         ("MAIL__URL", "smtp://user@example.com"),
         ("MAIL__URL", "smtps://example.com/path"),

@@ -16,7 +16,11 @@ pub async fn sandbox(access_lifetime: Duration) -> Sandbox {
 }
 
 on_both_stores!(from_sign_up_to_refresh_to_deletion, |stores: Stores| async move {
-    let app = App::start(stores).await;
+    whole(App::start(stores).await).await;
+});
+
+/// The whole of it, and then a stop.
+pub async fn whole(app: App) {
     let sandbox = sandbox(Duration::from_secs(2)).await;
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);
@@ -37,4 +41,4 @@ on_both_stores!(from_sign_up_to_refresh_to_deletion, |stores: Stores| async move
     assert_eq!(tenant.token("user 1").await.expect(404).code(), "connection_not_found");
     assert!(!sandbox.control().counts().families[&1].alive);
     assert!(app.stop().await, "nothing was left undone");
-});
+}

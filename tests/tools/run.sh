@@ -21,6 +21,8 @@ awk -v status="$status" '
         kind = program
         if (program ~ /floors/) kind = "structure"
         if (program ~ /\/it\//) { kind = $2; sub(/::.*/, "", kind); gsub(/_/, " ", kind) }
+        # The store contract runs on each store, and on each form of Redis.
+        if ($2 ~ /^store_contract::[a-z_]+::(embedded|redis)/) { split($2, part, "::"); kind = "store contract: " part[3] }
         ran[program]++
     }
     /^test .* \.\.\. ok$/ { passed[kind]++; all_passed++; kinds[kind] }
@@ -29,7 +31,7 @@ awk -v status="$status" '
     END {
         print "\ncases by kind:"
         for (kind in kinds) {
-            line = sprintf("  %-20s %5d passed", kind, passed[kind])
+            line = sprintf("  %-32s %5d passed", kind, passed[kind])
             print line (failed[kind] ? sprintf(", %d failed", failed[kind]) : "") | "sort"
         }
         close("sort")

@@ -1,5 +1,6 @@
 //! What a failure of Redis means for the caller, in words that hold no value, key or password.
 
+use super::url::Address;
 use crate::ports::store::StoreError;
 use redis::{ErrorKind, RedisError, Value};
 
@@ -15,17 +16,25 @@ const STATES: &[&str] = &[
     "TRYAGAIN",
     "NOREPLICAS",
     "NOAUTH",
+    // From a cluster that goes on redirecting: the command was not run by anybody.
+    "MOVED",
+    "ASK",
 ];
 
 /// Refusals whose text is the server's own, without anything that we sent.
-const PLAIN: &[&str] = &["NOPERM", "WRONGTYPE", "CROSSSLOT"];
+const PLAIN: &[&str] = &["NOPERM", "WRONGTYPE", "CROSSSLOT", "WRONGPASS"];
 
 /// How Redis 7.0 says NOPERM inside a script.
 const NOPERM_IN_SCRIPT: &str = "The user executing the script can't run this command";
 
 /// A connection could not be opened: nothing happened.
-pub(super) fn of_opening(error: &RedisError) -> StoreError {
-    StoreError::Unavailable(format!("no connection to Redis: {}", text(error)))
+pub(super) fn of_opening(address: &Address, error: &RedisError) -> StoreError {
+    StoreError::Unavailable(format!("no connection to Redis at {address}: {}", text(error)))
+}
+
+/// A sentinel could not be asked: nothing happened.
+pub(super) fn of_sentinel(address: &Address, error: &RedisError) -> StoreError {
+    StoreError::Unavailable(format!("no answer of the sentinel at {address}: {}", text(error)))
 }
 
 /// A read failed: nothing happened.
@@ -60,6 +69,12 @@ pub(super) fn spoils_connection(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "NOAUTH"))
+}
+
+/// True when another server may have taken this one's place.
+pub(super) fn tells_of_change(error: &RedisError) -> bool {
+    let codes = ["READONLY", "CLUSTERDOWN", "MASTERDOWN", "LOADING"];
+    error.is_io_error() || error.code().is_some_and(|code| codes.contains(&code))
 }
 
 fn of_server(error: &RedisError) -> Option<StoreError> {

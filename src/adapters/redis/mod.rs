@@ -1,163 +1,97 @@
 //! The store on Redis 7 or newer, or Valkey: a record is a hash, an index a sorted set, a batch one script.
 //!
-//! A read is one pipeline on a connection of the calling thread. A write is sent once: when its answer is lost, the caller
-//! is told so and settles it. Times are the server's.
+//! Redis may be one server, a cluster, or a master under sentinels, with TLS or without: `url.rs` says how each is named,
+//! `topology.rs` whom to ask. A read is one pipeline on a connection of the calling thread, in a cluster one to each node
+//! that has some of it. A write is sent once: when its answer is lost, the caller is told so and settles it. Times are
+//! the server's.
 //!
 //! An ACL user needs `~gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire +zadd
-//! +zrem +zcard +zrangebylex +time`; [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start.
+//! +zrem +zcard +zrangebylex +time`, in a cluster also `+cluster|slots`; [`RedisStore::ping`] uses every one of them, so
+//! that a missing one shows at the start. With `+info +config|get` [`RedisStore::inspect`] sees how the server is set up.
 
+mod asking;
 mod connection;
+mod eval;
 mod fault;
+mod greeting;
+mod inspect;
 mod script;
+mod sentinel;
+mod slots;
+mod topology;
+mod url;
 
+pub use inspect::{Inspection, RedisUnfit};
+pub use url::RedisUrlError;
+
+use crate::domain::Secret;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Store, StoreError, Value, Write};
+use asking::{Asker, Question};
 use async_trait::async_trait;
-use connection::Door;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion, ScriptInvocation};
+use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use topology::Topology;
+use url::Target;
 
-/// How long Redis may take.
-#[derive(Clone, Copy, Debug)]
+/// How Redis is spoken to, beside its URL.
+#[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// For opening a connection: look-up, TCP, TLS and greeting together.
+    /// For opening a connection: finding the master, look-up, TCP, TLS and greeting together.
     pub connect_timeout: Duration,
     /// For the answer to one request.
     pub response_timeout: Duration,
+    /// With TLS: certificates (PEM) that the servers' must lead to, in place of the machine's own.
+    pub authority: Option<String>,
+    /// User (empty: the default one) and password at the sentinels; the URL's are those of the servers.
+    pub sentinel_login: Option<(String, Secret)>,
+    /// Replicas that must have a write before it is answered.
+    pub replicas: u32,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(3), response_timeout: Duration::from_secs(5) }
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            response_timeout: Duration::from_secs(5),
+            authority: None,
+            sentinel_login: None,
+            replicas: 0,
+        }
     }
-}
-
-/// Why a URL cannot be used. Never repeats the URL: there may be a password in it.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum RedisUrlError {
-    /// Another way to reach Redis than this version knows.
-    #[error("`{0}://` is not supported by this version: use redis:// or rediss:// (TLS)")]
-    Scheme(String),
-    /// No URL of that scheme.
-    #[error(
-        "must be redis://[user:password@]host[:port][/database] or rediss://…, its parts percent-encoded, {0}"
-    )]
-    Malformed(&'static str),
 }
 
 /// The store port on Redis.
 pub struct RedisStore {
-    door: Arc<Door>,
+    asker: Asker,
+    replicas: u32,
 }
 
 impl RedisStore {
-    /// Checks the URL; connections are opened when they are needed. For `rediss://` the process must have installed a
-    /// default rustls crypto provider before the first request; certificates are checked against the machine's own roots.
+    /// Checks the URL; connections are opened when they are needed. With TLS the process must have installed a default
+    /// rustls crypto provider before the first request; certificates are checked against the machine's own roots, or
+    /// those of [`RedisOptions::authority`].
     pub fn connect(url: &str, options: RedisOptions) -> Result<Self, RedisUrlError> {
-        let parsed = Url::parse(url).map_err(|_| RedisUrlError::Malformed("and this is no URL"))?;
-        if !["redis", "rediss"].contains(&parsed.scheme()) {
-            return Err(RedisUrlError::Scheme(parsed.scheme().to_owned()));
-        }
-        // The library would turn certificate checks off for a fragment, and change the protocol for a query.
-        if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(RedisUrlError::Malformed("with nothing after `?` or `#`"));
-        }
-        let info = url.into_connection_info();
-        let info = info.map_err(|_| RedisUrlError::Malformed("with a host and a number as the database"))?;
-        debug_assert!(matches!(
-            info.addr(),
-            ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { insecure: false, .. }
-        ));
-        // RESP3, because only there a connection tells at once that it broke.
-        let greeting = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let greeting = greeting.set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let info =
-            info.set_redis_settings(greeting).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client =
-            Client::open(info).map_err(|_| RedisUrlError::Malformed("with a host that can be reached"))?;
-        Ok(Self { door: Door::new(client, options) })
+        let target = Target::parse(url)?;
+        let options = Arc::new(options);
+        let topology = Topology::new(target, &options)?;
+        Ok(Self { asker: Asker::new(topology, &options), replicas: options.replicas })
     }
 
-    /// Asks; where the connection broke, once more on a new one.
-    async fn read(&self, questions: &Pipeline) -> Result<Vec<redis::Value>, StoreError> {
-        let mut again = true;
-        loop {
-            let link = self.door.link()?;
-            let mut connection = link.connection().await?;
-            let error = match connection.send_packed_commands(questions, 0, questions.len()).await {
-                Ok(answers) if answers.len() == questions.len() => return Ok(answers),
-                Ok(_) => return Err(fault::shape("a pipeline")),
-                Err(error) => error,
-            };
-            link.note(&error);
-            if !(error.is_connection_dropped() && std::mem::take(&mut again)) {
-                return Err(fault::of_read(&error));
-            }
-        }
+    async fn read(&self, questions: &[Question<'_>]) -> Result<Vec<redis::Value>, StoreError> {
+        self.asker.read(questions).await
     }
 
-    /// Sends once. A script that the server forgot is loaded first: it had not run.
-    async fn write<T: redis::FromRedisValue>(
-        &self,
-        invocation: ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
-        let link = self.door.link()?;
-        let mut connection = link.connection().await?;
-        invocation.invoke_async(&mut connection).await.map_err(|error| {
-            link.note(&error);
-            fault::of_write(&error)
-        })
-    }
-}
-
-#[async_trait]
-impl Store for RedisStore {
-    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut questions = Pipeline::with_capacity(keys.len());
-        for key in keys {
-            questions.cmd("HGETALL").arg(key.name());
-        }
-        let answers = self.read(&questions).await?;
-        answers.into_iter().map(|answer| record(fault::value(answer)?)).collect()
+    /// The one answer to a question.
+    async fn read_one(&self, question: Question<'_>) -> Result<redis::Value, StoreError> {
+        let answer = self.read(&[question]).await?.pop().ok_or_else(|| fault::shape("a pipeline"))?;
+        fault::value(answer)
     }
 
-    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        let mut invocation = script::TAKE.prepare_invoke();
-        invocation.key(key.name());
-        record(self.write(invocation).await?)
-    }
-
-    async fn scan(
-        &self,
-        index: &Key,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => bound(b'(', after.as_bytes()),
-            _ => bound(b'[', prefix.as_bytes()),
-        };
-        let mut questions = Pipeline::with_capacity(1);
-        let question = questions.cmd("ZRANGEBYLEX").arg(index.name()).arg(from).arg(end_of(prefix));
-        question.arg("LIMIT").arg(0).arg(i64::try_from(limit).unwrap_or(i64::MAX));
-        let answer = self.read(&questions).await?.pop().ok_or_else(|| fault::shape("ZRANGEBYLEX"))?;
-        redis::from_redis_value(fault::value(answer)?).map_err(|_| fault::shape("ZRANGEBYLEX"))
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        batch.check_partition()?;
-        self.write(script::invocation(&batch)).await.map(script::outcome)
-    }
-
-    /// Goes through every command that the store ever uses, on names of its own.
-    async fn ping(&self) -> Result<(), StoreError> {
-        let (key, index) = (Key::alone("ping", "ping"), Key::alone("ping-index", "ping"));
+    /// Goes through every command that the store ever uses, on names of its own in that partition. No replica is waited
+    /// for: without one nothing can be written, but what is there can be read.
+    async fn ping_at(&self, partition: &str) -> Result<(), StoreError> {
+        let (key, index) = (Key::alone("ping", partition), Key::alone("ping-index", partition));
         let field = |name: &str| vec![(name.to_owned(), Value::Now(Duration::ZERO))];
         let (put, set) = (field("at"), field("again"));
         let batch = Batch::new()
@@ -171,13 +105,63 @@ impl Store for RedisStore {
             .then(Write::Delete { key: key.clone() });
         self.get(&key).await?;
         self.scan(&index, "", None, 1).await?;
-        self.take(&key).await?;
-        match self.apply(batch).await? {
+        let mut take = script::TAKE.prepare_invoke();
+        take.key(key.name());
+        record(self.asker.try_out(partition, &take).await?)?;
+        match script::outcome(self.asker.try_out(partition, &script::invocation(&batch)).await?) {
             Outcome::Applied(_) => Ok(()),
             Outcome::Refused(..) => {
                 Err(StoreError::Broken("a record that is never kept was there".to_owned()))
             }
         }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let questions: Vec<_> = keys.iter().map(|key| Question::new("HGETALL", key)).collect();
+        let answers = self.read(&questions).await?;
+        answers.into_iter().map(|answer| record(fault::value(answer)?)).collect()
+    }
+
+    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let mut invocation = script::TAKE.prepare_invoke();
+        invocation.key(key.name());
+        record(self.asker.write(key.partition(), &invocation).await?)
+    }
+
+    async fn scan(
+        &self,
+        index: &Key,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let from = match after {
+            Some(after) if after >= prefix => bound(b'(', after.as_bytes()),
+            _ => bound(b'[', prefix.as_bytes()),
+        };
+        let mut question = Question::new("ZRANGEBYLEX", index);
+        question.arg(from).arg(end_of(prefix));
+        question.arg("LIMIT").arg(0).arg(i64::try_from(limit).unwrap_or(i64::MAX));
+        let answer = self.read_one(question).await?;
+        redis::from_redis_value(answer).map_err(|_| fault::shape("ZRANGEBYLEX"))
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        batch.check_partition()?;
+        // An empty batch may go anywhere.
+        let partition = batch.keys().next().map_or("", Key::partition);
+        self.asker.write(partition, &script::invocation(&batch)).await.map(script::outcome)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let probes = self.asker.topology.probes().await?;
+        try_join_all(probes.iter().map(|probe| self.ping_at(probe))).await.map(drop)
     }
 }
 

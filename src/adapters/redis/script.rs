@@ -1,5 +1,6 @@
 //! A batch as the script `apply.lua` reads it. What the arguments mean stands there.
 
+use super::eval::{Invocation, Script};
 use crate::domain::Timestamp;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Value, Write};
 use std::collections::HashMap;
@@ -7,12 +8,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Does a batch.
-pub(super) static APPLY: LazyLock<redis::Script> =
-    LazyLock::new(|| redis::Script::new(include_str!("apply.lua")));
+pub(super) static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
 
 /// Reads and removes a record.
-pub(super) static TAKE: LazyLock<redis::Script> =
-    LazyLock::new(|| redis::Script::new(include_str!("take.lua")));
+pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
 /// The longest span that is sent: some 30,000 years, so that now plus it stays exact in Lua's doubles.
 const LONGEST: u128 = 1_000_000_000_000_000;
@@ -30,7 +29,7 @@ struct Call<'a> {
 }
 
 /// The call that does `batch`.
-pub(super) fn invocation(batch: &Batch) -> redis::ScriptInvocation<'static> {
+pub(super) fn invocation(batch: &Batch) -> Invocation {
     let mut call = Call::default();
     let of_index = |write: &&Write| matches!(write, Write::IndexAdd { .. } | Write::IndexRemove { .. });
     batch.writes.iter().filter(|write| !of_index(write)).for_each(|write| call.know(write.key()));
@@ -46,7 +45,7 @@ pub(super) fn invocation(batch: &Batch) -> redis::ScriptInvocation<'static> {
 
     let mut invocation = APPLY.prepare_invoke();
     for key in &call.keys {
-        invocation.key(*key);
+        invocation.key(key);
     }
     invocation.arg(records).arg(indexes).arg(HEAD + call.words.len() + 1);
     for word in &call.words {

@@ -1,6 +1,7 @@
 //! A store under test, and short words for what the cases say often.
 
 use crate::support::redis::RedisServer;
+use crate::support::redis_forms;
 use grantkeep::adapters::embedded::EmbeddedStore;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::domain::{Id, TenantId, Timestamp};
@@ -60,6 +61,13 @@ impl Bench {
         let server = RedisServer::shared();
         let store = RedisStore::connect(&server.url(), RedisOptions::default()).unwrap();
         Self { store: Arc::new(store), tenant: new_tenant(), clock: None, _kept: Box::new(server) }
+    }
+
+    /// Redis in another form than one server without any ado.
+    pub fn redis_form(form: &str) -> Self {
+        let reached = redis_forms::shared(form);
+        let store = Arc::new(reached.store());
+        Self { store, tenant: new_tenant(), clock: None, _kept: Box::new(reached) }
     }
 
     pub fn key(&self, rest: &str) -> Key {

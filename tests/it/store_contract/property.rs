@@ -214,3 +214,8 @@ fn embedded_agrees_with_the_model() {
 fn redis_agrees_with_the_model() {
     run(Bench::redis, 128);
 }
+
+#[test]
+fn redis_cluster_agrees_with_the_model() {
+    run(|| Bench::redis_form("cluster"), 32);
+}

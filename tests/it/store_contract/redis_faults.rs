@@ -3,7 +3,8 @@
 use super::bench::*;
 use crate::support::redis::RedisServer;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
-use grantkeep::ports::store::{Batch, Key, Store, StoreError};
+use grantkeep::domain::TenantId;
+use grantkeep::ports::store::{Batch, Key, Store, StoreError, Value, Write};
 use std::time::Duration;
 
 fn connect(url: &str, response: Duration) -> RedisStore {
@@ -159,4 +160,81 @@ async fn a_wrong_password_is_told_without_the_password() {
         .ping()
         .await
         .unwrap();
+}
+
+/// A batch that keeps the server's script busy for many times as long as it takes to notice.
+fn long(tenant: &TenantId) -> Batch {
+    let key = |n: usize| Key::of_tenant(tenant, &format!("r{n}"));
+    let fields: Vec<_> = (0..10).map(|n| (format!("f{n}"), Value::from("x".repeat(5)))).collect();
+    (0..40_000).fold(Batch::new(), |batch, n| {
+        batch.then(Write::Put { key: key(n % 5000), fields: fields.clone(), lives: None })
+    })
+}
+
+/// Strikes while the script runs: the server, told to say so after a millisecond, tells others that it is busy with one.
+async fn in_the_middle(
+    server: &RedisServer,
+    store: &RedisStore,
+    tenant: &TenantId,
+    signal: &str,
+) -> StoreError {
+    server.say::<()>(&["CONFIG", "SET", "busy-reply-threshold", "1"]);
+    let mut link = server.connection();
+    let mut busy = || {
+        let said = redis::cmd("DBSIZE").query::<i64>(&mut link);
+        said.is_err_and(|error| error.code() == Some("BUSY"))
+    };
+    let strike = async {
+        while !busy() {
+            tokio::task::yield_now().await;
+        }
+        server.signal(signal);
+    };
+    let (write, ()) = tokio::join!(store.apply(long(tenant)), strike);
+    write.expect_err("it was struck before it could answer")
+}
+
+fn durable(folder: &str) -> [&str; 6] {
+    ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder]
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_of_a_script() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let kept = folder.path().display().to_string();
+    let server = RedisServer::start(&durable(&kept));
+    let (port, tenant) = (server.port(), new_tenant());
+    let store = connect(&server.url(), Duration::from_secs(20));
+    applied(store.apply(raise()).await.unwrap());
+    let told = in_the_middle(&server, &store, &tenant, "KILL").await;
+    assert!(matches!(told, StoreError::OutcomeUnknown(_)), "{told:?}");
+    drop(server);
+    let again = RedisServer::start_on(port, &durable(&kept)).expect("its port is still free");
+    assert_eq!(store.get(&key()).await.unwrap().unwrap().rev(), 1, "what was answered is there");
+    assert_eq!(again.say::<i64>(&["DBSIZE"]), 1, "of the script nothing is");
+    applied(store.apply(raise()).await.unwrap());
+}
+
+#[tokio::test]
+async fn stopped_in_the_middle_of_a_script() {
+    let server = RedisServer::start(&[]);
+    let tenant = new_tenant();
+    let store = connect(&server.url(), Duration::from_secs(3));
+    applied(store.apply(raise()).await.unwrap());
+    let told = in_the_middle(&server, &store, &tenant, "STOP").await;
+    assert!(matches!(told, StoreError::OutcomeUnknown(_)), "{told:?}");
+    assert!(unavailable(&store.get(&key()).await), "it hangs");
+    server.signal("CONT");
+    // It finishes what it was at, wholly: the caller was told that it may have.
+    let store = patient(&server);
+    let record = loop {
+        match store.get(&key()).await {
+            Err(StoreError::Unavailable(why)) if why.contains("BUSY") => tokio::task::yield_now().await,
+            record => break record,
+        }
+    };
+    assert_eq!(record.unwrap().unwrap().rev(), 1);
+    assert_eq!(server.say::<i64>(&["DBSIZE"]), 5001);
+    let last = store.get(&Key::of_tenant(&tenant, "r4999")).await.unwrap().unwrap();
+    assert_eq!((last.rev(), last.fields().count()), (8, 11));
 }

@@ -140,6 +140,11 @@ impl App {
     /// A server in a process of its own. Servers that are to share a store share a master key too: give it as
     /// `vault.master_keys`.
     pub fn spawn(stores: Stores, further: &[(&str, &str)]) -> Self {
+        Self::spawn_by(&[], stores, further)
+    }
+
+    /// The same, where the words of `by` are a command that does something first and then becomes the command behind them.
+    pub fn spawn_by(by: &[&str], stores: Stores, further: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let logs: Vec<(&str, &str)> = [("log.level", "info"), ("log.format", "json")]
             .into_iter()
@@ -150,8 +155,9 @@ impl App {
             .iter()
             .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
+        let by = by.iter().map(|word| (*word).to_owned());
         let arguments: Vec<String> =
-            variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
+            variables.chain(by).chain([program.display().to_string(), "serve".to_owned()]).collect();
         let serving = |server: &Leashed| server.log().lines().find_map(said_serving);
         let (server, (url, admin)) =
             Leashed::start(Path::new("/usr/bin/env"), arguments, serving).expect("it starts");

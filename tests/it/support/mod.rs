@@ -8,6 +8,7 @@ pub mod oidc;
 pub mod process;
 pub mod raw;
 pub mod redis;
+pub mod redis_forms;
 pub mod smtp;
 pub mod tenant;
 

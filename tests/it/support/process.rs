@@ -68,9 +68,15 @@ impl Leashed {
 
     /// Sends it a signal by name, such as `TERM`, `KILL`, `STOP`.
     pub fn signal(&self, name: &str) {
-        let pid = std::fs::read_to_string(self.home.join("pid")).expect("the shell wrote it down");
-        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().expect("kill runs");
+        let pid = self.pid();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs");
         assert!(sent.success(), "{pid} is not there any more");
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> String {
+        let pid = std::fs::read_to_string(self.home.join("pid")).expect("the shell wrote it down");
+        pid.trim().to_owned()
     }
 
     /// The exit code, once it has ended by itself or by a signal (then 128 and more).
@@ -101,6 +107,7 @@ impl Drop for Leashed {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody has at the moment.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|at| at.local_addr()).expect("a port is free").port()
 }

@@ -5,6 +5,11 @@ use super::tool;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// The binary, which is a sentinel too.
+pub fn program() -> std::path::PathBuf {
+    tool("GRANTKEEP_TEST_REDIS_SERVER", "bin/redis-server")
+}
+
 pub struct RedisServer {
     server: Leashed,
     port: u16,
@@ -34,7 +39,7 @@ impl RedisServer {
         let mut arguments =
             vec!["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         arguments.extend(settings);
-        let program = tool("GRANTKEEP_TEST_REDIS_SERVER", "bin/redis-server");
+        let program = program();
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
             server.log().contains("Ready to accept connections").then_some(())
         })?;
