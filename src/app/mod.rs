@@ -6,7 +6,7 @@ mod error;
 mod running;
 mod sandbox;
 
-pub use compose::{check, start, start_by};
+pub use compose::{check, start, start_by, vault};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
 pub use running::Running;

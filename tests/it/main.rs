@@ -15,6 +15,7 @@ mod canary;
 mod commands;
 mod cut_short;
 mod journey;
+mod key_rotation;
 mod mail;
 mod odd_returns;
 mod oidc_flow;
