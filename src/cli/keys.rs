@@ -28,7 +28,7 @@ pub(super) fn status(settings: &Settings, out: &mut dyn Write) -> Result<(), Com
     wait_for(async {
         let vault = open(settings).await?;
         let keys = vault.master_keys();
-        let survey = keys.survey().await.map_err(failed)?;
+        let survey = keys.survey().await.map_err(|error| failed(&error))?;
         write!(out, "{}", table(&keys, &survey))?;
         verdict(&survey)
     })
@@ -44,7 +44,7 @@ pub(super) fn rotate(
         let vault = open(settings).await?;
         let keys = vault.master_keys();
         list(&keys, tenants).await?;
-        let before = keys.survey().await.map_err(failed)?;
+        let before = keys.survey().await.map_err(|error| failed(&error))?;
         let first = keys.configured().next().unwrap_or_default();
         writeln!(
             out,
@@ -54,9 +54,9 @@ pub(super) fn rotate(
         let mut progress = Progress::begin("tenants wrapped anew", before.behind, out);
         let turned = keys.rotate(|turned| progress.tell(turned)).await;
         progress.end();
-        let turned = turned.map_err(failed)?;
+        let turned = turned.map_err(|error| failed(&error))?;
         writeln!(out, "wrapped {turned} tenants anew under `{first}`\n")?;
-        let after = keys.survey().await.map_err(failed)?;
+        let after = keys.survey().await.map_err(|error| failed(&error))?;
         write!(out, "{}", table(&keys, &after))?;
         if after.behind > 0 {
             let what = "tenants came meanwhile whose server still wraps with an old master key: give every server the new \
@@ -80,7 +80,7 @@ async fn open(settings: &Settings) -> Result<Vault, CommandError> {
 async fn list(keys: &MasterKeys<'_>, tenants: &[String]) -> Result<(), CommandError> {
     for name in tenants {
         let listed = match TenantId::parse(name) {
-            Some(tenant) => keys.list(&tenant).await.map_err(failed)?,
+            Some(tenant) => keys.list(&tenant).await.map_err(|error| failed(&error))?,
             None => false,
         };
         if !listed {
@@ -90,7 +90,7 @@ async fn list(keys: &MasterKeys<'_>, tenants: &[String]) -> Result<(), CommandEr
     Ok(())
 }
 
-fn failed(error: VaultError) -> CommandError {
+fn failed(error: &VaultError) -> CommandError {
     CommandError::Failed(format!("{error}; nothing is lost: run it again, and it goes on where it was"))
 }
 

@@ -79,7 +79,7 @@ impl Keyring {
 
 /// The master key that a wrapped data key says it lies under.
 pub(super) fn master_of(wrapped: &str) -> Option<&str> {
-    wrapped.splitn(3, '.').nth(1)
+    wrapped.split('.').nth(1)
 }
 
 fn place(tenant: &TenantId, data_key: &str, master: &str) -> Vec<u8> {
