@@ -19,6 +19,7 @@ mod key_rotation;
 mod mail;
 mod odd_returns;
 mod oidc_flow;
+mod outbound;
 mod real_parts;
 mod refresh;
 mod requests;
