@@ -20,6 +20,7 @@ mod mail;
 mod odd_returns;
 mod oidc_flow;
 mod outbound;
+mod provider_journeys;
 mod real_parts;
 mod refresh;
 mod requests;
