@@ -119,7 +119,7 @@ async fn come_back(browser: &mut Browser, link: &str, more: &[(&str, &str)], sig
     pairs.sort_unstable();
     let message: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mac = hmac_sha256(b"hush", message.join("&").as_bytes());
-    let mac: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mac = mac.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     back.query_pairs_mut().extend_pairs(&pairs);
     if sign {
         back.query_pairs_mut().append_pair("hmac", &mac);
