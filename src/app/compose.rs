@@ -84,12 +84,20 @@ pub async fn check(settings: &Settings) -> Result<Checked, StartError> {
     Ok(Checked { providers: catalog.iter().count(), warnings })
 }
 
-async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
+/// The vault alone, with the store answering: for commands that work on what is kept, beside servers or without one.
+pub async fn vault(settings: &Settings) -> Result<Vault, StartError> {
+    install_tls();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
-    let catalog = catalog(settings)?;
-    let mailer = mailer(settings, &clock, &chance)?;
-    let upstream = upstream(settings)?;
-    let (store, warnings) = store::open(settings, &clock).await?;
+    open_vault(settings, &clock, &chance).await
+}
+
+async fn open_vault(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    chance: &Arc<dyn Chance>,
+) -> Result<Vault, StartError> {
+    let (store, warnings) = store::open(settings, clock).await?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -98,7 +106,15 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         // The configuration has refused an empty list before.
         StartError::StoreSilent("there is no master key".to_owned())
     })?;
-    let vault = Arc::new(Vault::new(store, Arc::clone(&clock), Arc::clone(&chance), keyring));
+    Ok(Vault::new(store, Arc::clone(clock), Arc::clone(chance), keyring))
+}
+
+async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
+    let chance: Arc<dyn Chance> = Arc::new(SystemChance);
+    let catalog = catalog(settings)?;
+    let mailer = mailer(settings, &clock, &chance)?;
+    let upstream = upstream(settings)?;
+    let vault = Arc::new(open_vault(settings, &clock, &chance).await?);
     let ports = BrokerPorts {
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),

@@ -64,6 +64,11 @@ impl From<RedisUnfit> for StartError {
 }
 
 impl StartError {
+    /// True where the embedded store belongs to another process just now.
+    pub fn in_use(&self) -> bool {
+        matches!(self, Self::Embedded(OpenError::InUse { .. }))
+    }
+
     /// What was tried, for [`Result::map_err`].
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();

@@ -7,7 +7,7 @@ mod running;
 mod sandbox;
 mod store;
 
-pub use compose::{Checked, check, start, start_by};
+pub use compose::{Checked, check, start, start_by, vault};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
 pub use running::Running;

@@ -11,4 +11,16 @@ macro_rules! built_in {
     };
 }
 
-built_in!["atlassian", "google", "sandbox", "slack", "twitter"];
+built_in![
+    "atlassian",
+    "github",
+    "google",
+    "hubspot",
+    "microsoft",
+    "notion",
+    "salesforce",
+    "sandbox",
+    "shopify",
+    "slack",
+    "twitter",
+];

@@ -52,7 +52,8 @@ fn provider(id: &ProviderId, mut file: Table<'_>, allow_insecure: bool) -> Optio
     }
     let variables = sections::variables(&mut file);
     let authorize = sections::authorize(file.table("authorize"), &mut urls);
-    let token = sections::token(file.table("token"), &mut urls);
+    let separator = authorize.as_ref().map_or(' ', |authorize| authorize.scope_separator);
+    let token = sections::token(file.table("token"), separator, &mut urls);
     let tokens = sections::tokens(&mut file);
     let refresh = sections::refresh(file.table("refresh"), token.as_ref(), &mut urls);
     let revoke = sections::revoke(file.table("revoke"), token.as_ref(), &mut urls);

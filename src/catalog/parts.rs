@@ -121,6 +121,10 @@ pub struct ResponsePointers {
     pub refresh_expires_in: Option<Pointer>,
     pub token_type: Option<Pointer>,
     pub scope: Option<Pointer>,
+    /// What stands between two scopes here, besides spaces.
+    pub scope_separator: char,
+    /// The scope that a refresh token stands for, where the provider's list leaves it out.
+    pub refresh_scope: Option<String>,
     /// Must be true.
     pub ok: Option<Pointer>,
     /// Its presence is a refusal, whatever the status.

@@ -102,7 +102,7 @@ pub(super) fn authorize(mut table: Table<'_>, urls: &mut Urls) -> Option<Authori
     sent.push("state");
     sent.extend(scope_param.as_deref());
     let params = table.params(&sent);
-    let scope_separator = scope_separator(&mut table);
+    let scope_separator = scope_separator(&mut table, ' ');
     let pkce = table.choice("pkce", Pkce::S256, &[("S256", Pkce::S256), ("off", Pkce::Off)]);
     if pkce == Some(Pkce::S256) && rename.get("code_challenge") == Some(&None) {
         table.fault("`authorize.rename` drops `code_challenge`", Some("say `pkce = \"off\"`"));
@@ -125,17 +125,19 @@ pub(super) fn authorize(mut table: Table<'_>, urls: &mut Urls) -> Option<Authori
     })
 }
 
-fn scope_separator(table: &mut Table<'_>) -> Option<char> {
-    let Some(at) = table.any_text("scope_separator") else { return Some(' ') };
+fn scope_separator(table: &mut Table<'_>, usual: char) -> Option<char> {
+    let Some(at) = table.any_text("scope_separator") else { return Some(usual) };
     let mut letters = at.value.chars();
     let letter = letters.next().filter(|_| letters.next().is_none());
     if letter.is_none() {
-        table.fault_at(&at, "`authorize.scope_separator` must be one character", None);
+        let what = format!("`{}` must be one character", table.name_of("scope_separator"));
+        table.fault_at(&at, what, None);
     }
     letter
 }
 
-pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoint> {
+/// `separator` is what stands between scopes where they are asked for.
+pub(super) fn token(mut table: Table<'_>, separator: char, urls: &mut Urls) -> Option<TokenEndpoint> {
     let url = urls.keep(table.required_url("url"), UsedFor::Code);
     let auth = table.auth(ClientAuth::Basic);
     let bodies = [("form", BodyKind::Form), ("json", BodyKind::Json), ("query", BodyKind::Query)];
@@ -157,6 +159,8 @@ pub(super) fn token(mut table: Table<'_>, urls: &mut Urls) -> Option<TokenEndpoi
         refresh_expires_in: None,
         token_type: Some(pointer("/token_type")),
         scope: Some(pointer("/scope")),
+        scope_separator: separator,
+        refresh_scope: None,
         ok: None,
         error: Some(pointer("/error")),
         metadata: BTreeMap::new(),
@@ -177,6 +181,9 @@ fn response(mut table: Table<'_>, usual: &ResponsePointers) -> Option<ResponsePo
     let refresh_expires_in = table.pointer("refresh_expires_in", usual.refresh_expires_in.as_ref());
     let token_type = table.pointer("token_type", usual.token_type.as_ref());
     let scope = table.pointer("scope", usual.scope.as_ref());
+    let scope_separator = scope_separator(&mut table, usual.scope_separator);
+    let refresh_scope =
+        table.text("refresh_scope").map(|at| at.value).or_else(|| usual.refresh_scope.clone());
     let ok = table.pointer("ok", usual.ok.as_ref());
     let error = table.pointer("error", usual.error.as_ref());
     let metadata = Some(table.pointers("metadata")).filter(|own| !own.is_empty());
@@ -188,6 +195,8 @@ fn response(mut table: Table<'_>, usual: &ResponsePointers) -> Option<ResponsePo
         refresh_expires_in,
         token_type,
         scope,
+        scope_separator: scope_separator?,
+        refresh_scope,
         ok,
         error,
         metadata: metadata.unwrap_or_else(|| usual.metadata.clone()),

@@ -95,6 +95,14 @@ pub(super) enum Keys {
         #[arg(long)]
         id: Option<String>,
     },
+    /// Say what lies under which master key, and which of them may be removed.
+    Status,
+    /// Wrap anew, under the first master key, what lies under the others.
+    Rotate {
+        /// A tenant that the index has lost: put it back into it first. May be given several times.
+        #[arg(long, value_name = "ID")]
+        tenant: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

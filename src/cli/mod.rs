@@ -4,6 +4,7 @@
 
 mod args;
 mod keys;
+mod progress;
 mod providers;
 mod serve;
 
@@ -67,6 +68,8 @@ fn carry_out(cli: Cli, env: Environment) -> Result<(), CommandError> {
         Command::Demo(demo) => serve::demo(&demo, &mut out),
         Command::Sandbox(sandbox) => serve::sandbox(&sandbox, &mut out),
         Command::Keys(args::Keys::Generate { id }) => keys::generate(id.as_deref(), &mut out),
+        Command::Keys(args::Keys::Status) => keys::status(&settings()?, &mut out),
+        Command::Keys(args::Keys::Rotate { tenant }) => keys::rotate(&settings()?, &tenant, &mut out),
         Command::Providers(providers) => providers::run(providers, &mut out),
     }
 }

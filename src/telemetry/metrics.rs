@@ -22,6 +22,7 @@ const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
+const OLD_MASTER_KEYS: &str = "grantkeep_old_master_keys_total";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -51,6 +52,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
     (PASSWORD_HASHES, Counter, "Passwords hashed or compared: the dear part of a login or sign-up."),
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
+    (OLD_MASTER_KEYS, Counter, "Data keys opened that lie under another master key than the first."),
     (
         ALARMS,
         Counter,
@@ -113,6 +115,7 @@ fn describe() {
     }
     // There from the start: what rises from nothing to one is no rise to an alerting rule.
     counter!(ALARMS, "kind" => Alarm::DoesNotOpen.word()).increment(0);
+    counter!(OLD_MASTER_KEYS).increment(0);
 }
 
 /// A request was answered. `route` is the pattern, such as `/v1/connections/{id}`.
@@ -162,6 +165,11 @@ pub fn login(by: &'static str, outcome: &'static str) {
 /// A password is hashed.
 pub fn password_hash() {
     counter!(PASSWORD_HASHES).increment(1);
+}
+
+/// A data key was opened that lies under another master key than the first: that key is still needed.
+pub fn old_master_key() {
+    counter!(OLD_MASTER_KEYS).increment(1);
 }
 
 /// What must never happen.
@@ -238,6 +246,7 @@ mod tests {
             sign_up("kept");
             login("key", "ok");
             password_hash();
+            old_master_key();
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

@@ -1,7 +1,7 @@
 //! The data keys of tenants: made at sign-up, wrapped in the tenant's record, unwrapped and kept a minute.
 
 use super::envelope::{DataKey, DoesNotOpen, Place, data_key_of};
-use super::keyring::NotUnwrapped;
+use super::keyring::{NotUnwrapped, master_of};
 use super::{Vault, VaultError, keys};
 use crate::domain::{DataKeyId, TenantId};
 use crate::ports::{ChanceExt, store::Key, store::Value};
@@ -125,9 +125,16 @@ impl Vault {
         let key = keys::tenant(tenant);
         let record = self.store.get(&key).await?.ok_or_else(|| VaultError::TenantGone(tenant.to_string()))?;
         let mut unwrapped = Vec::new();
+        let first = self.keyring.ids().next();
         for wrapped in record.text("data_key").unwrap_or_default().split(',') {
             match self.keyring.unwrap(tenant, wrapped) {
-                Ok((id, bytes)) => unwrapped.push(DataKey::new(id, &bytes)),
+                Ok((id, bytes)) => {
+                    if master_of(wrapped) != first {
+                        metrics::old_master_key();
+                        tracing::debug!(%tenant, master = master_of(wrapped), "opened under an old master key");
+                    }
+                    unwrapped.push(DataKey::new(id, &bytes));
+                }
                 Err(NotUnwrapped::NoSuchKey(master)) => {
                     return Err(VaultError::MasterKeyMissing { tenant: tenant.to_string(), master });
                 }

@@ -32,6 +32,11 @@ impl Keyring {
         (!keys.is_empty()).then_some(Self { keys })
     }
 
+    /// The ids of the master keys, the one that wraps first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(id, _)| id.as_str())
+    }
+
     /// Wraps a data key as `<data-key id>.<master-key id>.<base64url of nonce and ciphertext>`: an operator can see under
     /// which master key it lies.
     pub(super) fn wrap(
@@ -70,6 +75,11 @@ impl Keyring {
         let id = DataKeyId::parse(id).ok_or(NotUnwrapped::Damaged)?;
         Ok((id, Zeroizing::new(*data_key)))
     }
+}
+
+/// The master key that a wrapped data key says it lies under.
+pub(super) fn master_of(wrapped: &str) -> Option<&str> {
+    wrapped.split('.').nth(1)
 }
 
 fn place(tenant: &TenantId, data_key: &str, master: &str) -> Vec<u8> {

@@ -132,6 +132,11 @@ pub(super) fn tenants_shard(tenant: &TenantId) -> Key {
     Key::of_shard("tenants", sum % TENANT_SHARDS)
 }
 
+/// Every shard of the index of all tenants.
+pub(super) fn tenants_shards() -> impl Iterator<Item = Key> {
+    (0..TENANT_SHARDS).map(|shard| Key::of_shard("tenants", shard))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ mod integrations;
 mod keyring;
 mod keys;
 mod members;
+mod rotation;
 mod schema;
 mod sessions;
 mod sign_ups;
@@ -30,6 +31,7 @@ pub use error::VaultError;
 pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
 pub use keyring::Keyring;
 pub use members::{Member, Members};
+pub use rotation::{MasterKeys, Survey};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
 pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
 pub use sign_ups::{Activation, PendingSignUp, SignUps};
@@ -92,6 +94,11 @@ impl Vault {
     /// People, by address.
     pub fn members(&self) -> Members<'_> {
         Members::new(self)
+    }
+
+    /// The master keys, and what lies under them.
+    pub fn master_keys(&self) -> MasterKeys<'_> {
+        MasterKeys::new(self)
     }
 
     /// An API key's record and, where asked for, the connection of a slot: one round trip, nothing proven yet.

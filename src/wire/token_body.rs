@@ -75,7 +75,7 @@ fn granted(
         AnswerKind::Refresh if provider.refresh.own_response => None,
         _ => Some(&provider.tokens),
     };
-    let separator = provider.authorize.scope_separator;
+    let separator = pointers.scope_separator;
     let mut more = BTreeMap::new();
     for (name, pointers) in further.into_iter().flatten() {
         if let Some(tokens) = further_token(pointers, body, separator)? {
@@ -92,15 +92,18 @@ fn granted(
     };
     let token_type =
         at(body, pointers.token_type.as_ref()).and_then(Value::as_str).and_then(error_code::sanitized);
+    let refresh_token = token(at(body, pointers.refresh_token.as_ref()))?.map(RefreshToken::new);
+    let unnamed = pointers.refresh_scope.as_ref().filter(|_| refresh_token.is_some());
     Ok(TokenSet {
         access_token: token(at(body, Some(&pointers.access_token)))?
             .map(AccessToken::new)
             .ok_or("it has no access token")?,
-        refresh_token: token(at(body, pointers.refresh_token.as_ref()))?.map(RefreshToken::new),
+        refresh_token,
         token_type: token_type.unwrap_or_else(|| "Bearer".to_owned()),
         expires_in: lifetime(at(body, pointers.expires_in.as_ref())),
         refresh_expires_in: lifetime(at(body, pointers.refresh_expires_in.as_ref())),
-        scopes: scopes(at(body, pointers.scope.as_ref()), separator),
+        scopes: scopes(at(body, pointers.scope.as_ref()), separator)
+            .map(|named| named.iter().chain(unnamed.map(String::as_str)).map(str::to_owned).collect()),
         metadata,
         more,
     })

@@ -98,6 +98,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("hmac", &["crypto"]),
     ("subtle", &["crypto"]),
     ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
     ("config", &["config"]),
     ("toml", &["catalog", "config"]),
     ("askama", &["http", "sandbox"]),

@@ -199,7 +199,7 @@ fn check_reads_what_a_start_would() {
     let checked = run(place.path(), &["check"], &[("GRANTKEEP_VAULT__MASTER_KEYS_FILE", &file)]);
     assert_eq!(checked.code, 0, "{}", checked.err);
     assert!(
-        checked.out.contains("4 providers") && checked.out.contains("the store answers"),
+        checked.out.contains("10 providers") && checked.out.contains("the store answers"),
         "{}",
         checked.out
     );
@@ -210,7 +210,7 @@ fn providers_are_listed_and_shown() {
     let place = folder();
     let list = run(place.path(), &["providers", "list"], &[]);
     assert_eq!(list.code, 0);
-    for id in ["atlassian", "google", "sandbox", "slack", "twitter"] {
+    for id in ["atlassian", "github", "google", "sandbox", "shopify", "slack", "twitter"] {
         assert!(list.out.lines().any(|line| line.starts_with(id)), "{}", list.out);
         let shown = run(place.path(), &["providers", "show", id], &[]);
         let shown: serde_json::Value = serde_json::from_str(&shown.out).expect("JSON");

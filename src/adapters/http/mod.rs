@@ -2,7 +2,8 @@
 //!
 //! https only, no redirects, no proxy, no cookies, no compression, HTTP/1.1; the address is checked after the look-up and
 //! is the one connected to; time and size are bounded. A request that never left is told apart from one whose answer was
-//! lost: see [`classify`]. Knows nothing of OAuth.
+//! lost: see [`classify`]. Knows nothing of OAuth. SECURITY.md lists what is tried against it (RFC 6890, RFC 6052, OWASP's
+//! cheat sheet on server-side request forgery).
 
 mod addresses;
 mod resolver;
@@ -14,7 +15,9 @@ pub use resolver::{Lookup, SystemLookup};
 use crate::ports::{Method, OutboundRequest, OutboundResponse, Upstream, UpstreamError};
 use addresses::forbidden;
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use resolver::Checked;
 use std::error::Error;
 use std::net::IpAddr;
@@ -24,11 +27,14 @@ use url::{Host, Url};
 
 /// The largest answer, in bytes.
 const LARGEST: usize = 256 * 1024;
+/// The same as a length is told.
+const LARGEST_TOLD: u64 = 256 * 1024;
 
-/// How long an idle connection is kept. Providers close theirs after a minute or so, and a request written into one that
-/// is just being closed is lost: for a refresh token that may be used once, that is a connection gone. The shorter, the
-/// rarer; a new one costs half a millisecond of CPU and two or three round trips.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept. A request written into one that the provider is just closing is lost: for a refresh
+/// token that may be used once, that is a connection gone. Servers close theirs after five seconds (the defaults of Apache
+/// and Node.js) or much later, so ours are closed well before; a new one costs half a millisecond of CPU and two or three
+/// round trips.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// How the door is set up.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +72,16 @@ impl HttpUpstream {
 
     /// As [`Self::new`], asking `lookup` for addresses.
     pub fn with_lookup(options: HttpOptions, lookup: Arc<dyn Lookup>) -> Result<Self, NoWayOut> {
+        let refused = if options.allow_insecure { |_| None } else { forbidden };
+        Self::build(options, Checked { lookup, refused }, |client| client)
+    }
+
+    /// `further` is for tests, which bring roots of their own.
+    fn build(
+        options: HttpOptions,
+        checked: Checked,
+        further: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, NoWayOut> {
         install_tls();
         let client = reqwest::Client::builder()
             .user_agent(concat!("Grantkeep/", env!("CARGO_PKG_VERSION")))
@@ -78,9 +94,8 @@ impl HttpUpstream {
             .pool_idle_timeout(IDLE)
             .timeout(options.timeout)
             .connect_timeout(options.connect_timeout)
-            .dns_resolver(Checked { lookup, allow_insecure: options.allow_insecure })
-            .build()
-            .map_err(|error| NoWayOut(root_cause(&error)))?;
+            .dns_resolver(checked);
+        let client = further(client).build().map_err(|error| NoWayOut(root_cause(&error)))?;
         Ok(Self { client, options })
     }
 
@@ -93,6 +108,10 @@ impl HttpUpstream {
             Some(Host::Domain(_)) => None,
             None => return Err(UpstreamError::NotSent("the URL has no host".to_owned())),
         };
+        // It would go out as a header that nobody here wrote.
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UpstreamError::NotSent("the URL names a user".to_owned()));
+        }
         if self.options.allow_insecure {
             return Ok(());
         }
@@ -118,7 +137,8 @@ impl Upstream for HttpUpstream {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, UpstreamError> {
         self.check(&request.url)?;
         let timeout = request.timeout.unwrap_or(self.options.timeout);
-        let answer = self.client.execute(build(request)?).await.map_err(|error| classify(&error, timeout))?;
+        let answer = self.client.execute(built(request)?).await.map_err(|error| classify(&error, timeout))?;
+        plain(&answer)?;
         let status = answer.status().as_u16();
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))
@@ -129,7 +149,7 @@ impl Upstream for HttpUpstream {
     }
 }
 
-fn build(request: OutboundRequest) -> Result<reqwest::Request, UpstreamError> {
+fn built(request: OutboundRequest) -> Result<reqwest::Request, UpstreamError> {
     let method = match request.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
@@ -139,6 +159,8 @@ fn build(request: OutboundRequest) -> Result<reqwest::Request, UpstreamError> {
     };
     let mut built = reqwest::Request::new(method, request.url);
     *built.timeout_mut() = request.timeout;
+    // RFC 9110 section 12.5.3: nothing but the bytes themselves.
+    built.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = &request.body {
         built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
         *built.body_mut() = Some(body.text.expose().to_owned().into());
@@ -154,12 +176,31 @@ fn build(request: OutboundRequest) -> Result<reqwest::Request, UpstreamError> {
     Ok(built)
 }
 
+/// Refuses an answer that is not the bytes themselves (what is small here could be large unpacked, and nobody asked for it),
+/// or that says at once that it is too large.
+fn plain(answer: &reqwest::Response) -> Result<(), UpstreamError> {
+    for (name, good) in [(CONTENT_ENCODING, "identity"), (TRANSFER_ENCODING, "chunked")] {
+        let mut values = answer.headers().get_all(&name).iter();
+        if !values.all(|value| value.as_bytes().eq_ignore_ascii_case(good.as_bytes())) {
+            return Err(UpstreamError::Lost(format!("the answer has a {name} that was not asked for")));
+        }
+    }
+    match answer.content_length() {
+        Some(length) if length > LARGEST_TOLD => Err(too_large()),
+        _ => Ok(()),
+    }
+}
+
+fn too_large() -> UpstreamError {
+    UpstreamError::Lost(format!("the answer is larger than {LARGEST} bytes"))
+}
+
 /// Reads in pieces and stops at the limit, whatever length the answer says it has.
 async fn body_of(mut answer: reqwest::Response, timeout: Duration) -> Result<Vec<u8>, UpstreamError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error, timeout))? {
         if body.len() + chunk.len() > LARGEST {
-            return Err(UpstreamError::Lost(format!("the answer is larger than {LARGEST} bytes")));
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }

@@ -1,7 +1,6 @@
 //! Names to addresses, with the check in between: what comes out of here is what is connected to, so a name cannot show a
 //! public address to the check and a private one to the connection (DNS rebinding).
 
-use super::addresses::forbidden;
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
@@ -35,20 +34,20 @@ struct NotPublic(&'static str);
 pub(super) struct Checked {
     /// Who is asked.
     pub(super) lookup: Arc<dyn Lookup>,
-    /// True lets every address pass.
-    pub(super) allow_insecure: bool,
+    /// Why an address is refused; none where it may be connected to.
+    pub(super) refused: fn(IpAddr) -> Option<&'static str>,
 }
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, allow_insecure) = (Arc::clone(&self.lookup), self.allow_insecure);
+        let (lookup, verdict) = (Arc::clone(&self.lookup), self.refused);
         Box::pin(async move {
             let mut addresses = lookup.addresses(name.as_str()).await?;
             // Forbidden addresses are dropped, and the name is refused only where none is left. A mixed answer gains an
             // attacker nothing, since only what is left is ever connected to; and a network with DNS64 adds a NAT64
             // address to every name that has no IPv6 one, so refusing mixed answers would shut honest providers out.
             let mut refused = None;
-            addresses.retain(|address| match forbidden(*address).filter(|_| !allow_insecure) {
+            addresses.retain(|address| match verdict(*address) {
                 Some(kind) => {
                     tracing::warn!(host = name.as_str(), %address, kind, "address of a provider refused");
                     refused = Some(kind);
@@ -69,6 +68,7 @@ impl Resolve for Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::http::addresses::forbidden;
     use std::sync::Mutex;
 
     /// Answers with one list after the other.
@@ -82,8 +82,8 @@ mod tests {
         }
     }
 
-    fn checked(answers: &[&'static [&'static str]], allow_insecure: bool) -> Checked {
-        Checked { lookup: Arc::new(Answers(Mutex::new(answers.to_vec()))), allow_insecure }
+    fn checked(answers: &[&'static [&'static str]]) -> Checked {
+        Checked { lookup: Arc::new(Answers(Mutex::new(answers.to_vec()))), refused: forbidden }
     }
 
     async fn ask(resolver: &Checked) -> Result<Vec<String>, String> {
@@ -95,22 +95,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_turns_private_is_refused_at_its_next_look_up() {
-        let resolver = checked(&[&["8.8.8.8"], &["10.0.0.1"]], false);
+        let resolver = checked(&[&["8.8.8.8"], &["10.0.0.1"]]);
         assert_eq!(ask(&resolver).await.unwrap(), ["8.8.8.8"]);
         assert_eq!(ask(&resolver).await.unwrap_err(), "the host has no public address (private)");
     }
 
     #[tokio::test]
     async fn forbidden_addresses_are_dropped_from_a_mixed_answer() {
-        let resolver =
-            checked(&[&["::1", "8.8.8.8", "169.254.169.254", "2606:4700::1"], &["::1", "::"]], false);
+        let resolver = checked(&[&["::1", "8.8.8.8", "169.254.169.254", "2606:4700::1"], &["::1", "::"]]);
         assert_eq!(ask(&resolver).await.unwrap(), ["8.8.8.8", "2606:4700::1"]);
         assert!(ask(&resolver).await.is_err());
     }
 
     #[tokio::test]
     async fn insecure_lets_everything_pass() {
-        let resolver = checked(&[&["127.0.0.1", "10.0.0.1"]], true);
+        let resolver = Checked { refused: |_| None, ..checked(&[&["127.0.0.1", "10.0.0.1"]]) };
         assert_eq!(ask(&resolver).await.unwrap(), ["127.0.0.1", "10.0.0.1"]);
     }
 

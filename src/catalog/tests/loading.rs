@@ -29,9 +29,38 @@ fn the_list_is_the_folder() {
 #[test]
 fn every_built_in_file_is_good_and_http_is_not_listed() {
     let all = Catalog::load(BUILT_IN, &[], true).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!(ids(&all), ["atlassian", "google", "sandbox", "slack", "twitter"]);
+    assert_eq!(
+        ids(&all),
+        [
+            "atlassian",
+            "github",
+            "google",
+            "hubspot",
+            "microsoft",
+            "notion",
+            "salesforce",
+            "sandbox",
+            "shopify",
+            "slack",
+            "twitter"
+        ]
+    );
     let safe = Catalog::load(BUILT_IN, &[], false).unwrap();
-    assert_eq!(ids(&safe), ["atlassian", "google", "slack", "twitter"]);
+    assert_eq!(
+        ids(&safe),
+        [
+            "atlassian",
+            "github",
+            "google",
+            "hubspot",
+            "microsoft",
+            "notion",
+            "salesforce",
+            "shopify",
+            "slack",
+            "twitter"
+        ]
+    );
 }
 
 #[test]

@@ -42,6 +42,8 @@ expires_in = "/data/expires_in"
 refresh_expires_in = "/data/refresh_expires_in"
 token_type = ""
 scope = "/data/scope"
+scope_separator = ";"
+refresh_scope = "offline"
 ok = "/ok"
 error = "/data/error"
 metadata = { instance_url = "/instance_url" }
@@ -119,6 +121,9 @@ fn the_token_endpoint_and_refreshes() {
     assert_eq!((&answer.access_token, &answer.token_type), (&at("/data/access_token"), &None));
     assert_eq!(answer.refresh_expires_in, Some(at("/data/refresh_expires_in")));
     assert_eq!((&answer.ok, &answer.error), (&Some(at("/ok")), &Some(at("/data/error"))));
+    assert_eq!((answer.scope_separator, answer.refresh_scope.as_deref()), (';', Some("offline")));
+    let refreshed = &some.refresh.response;
+    assert_eq!((refreshed.scope_separator, refreshed.refresh_scope.as_deref()), (';', Some("offline")));
     assert_eq!(some.tokens["bot"].access_token, at("/bot/access_token"));
     assert_eq!(some.tokens["bot"].refresh_token, None);
     let refresh = &some.refresh;
@@ -186,6 +191,8 @@ fn defaults() {
         (authorize.scope_separator, authorize.pkce, authorize.code_param.as_str()),
         (' ', Pkce::S256, "code")
     );
+    let answer = &least.token.response;
+    assert_eq!((answer.scope_separator, answer.refresh_scope.as_deref()), (' ', None));
     assert_eq!((least.token.auth, least.token.body), (ClientAuth::Basic, BodyKind::Form));
     let answer = &least.token.response;
     assert_eq!((&answer.access_token, &answer.error), (&at("/access_token"), &Some(at("/error"))));

@@ -1,7 +1,7 @@
 //! Each built-in provider once through: what is sent, and what its real answers are read as.
 
 use super::{built_in, client, read, response, secret, shown, values};
-use crate::catalog::{Provider, Values};
+use crate::catalog::{Pkce, Provider, Values};
 use crate::domain::{AccessToken, AuthorizationCode, CodeVerifier, RefreshToken, Scopes, Secret, Ticket};
 use crate::wire::{
     AnswerKind, AuthorizeInputs, Grant, Revocation, authorize_url, bearer_get, read_identity, read_metadata,
@@ -9,7 +9,7 @@ use crate::wire::{
 };
 
 /// Every request of one provider.
-fn journey(provider: &Provider, scopes: &str, given: &Values) -> String {
+pub(super) fn journey(provider: &Provider, scopes: &str, given: &Values) -> String {
     let secret = secret();
     let client = client(&secret);
     let redirect_uri = "https://vault.example/authorization-success/T/p";
@@ -23,10 +23,11 @@ fn journey(provider: &Provider, scopes: &str, given: &Values) -> String {
         values: given,
     };
     let url = authorize_url(provider, &inputs).unwrap();
+    let verifier = CodeVerifier::new("VERIFIER");
     let code = Grant::Code {
         code: &AuthorizationCode::new("CODE"),
         redirect_uri,
-        code_verifier: Some(&CodeVerifier::new("VERIFIER")),
+        code_verifier: (provider.authorize.pkce == Pkce::S256).then_some(&verifier),
     };
     let code = token_request(provider, code, &client, given).unwrap();
     let refresh =

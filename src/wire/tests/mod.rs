@@ -1,6 +1,7 @@
 //! OAuth on the wire, seen from outside: requests as they would be sent, answers as providers give them.
 
 mod golden;
+mod golden_more;
 mod odd_answers;
 mod odd_providers;
 mod properties;

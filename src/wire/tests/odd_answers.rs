@@ -172,6 +172,30 @@ fn scopes() {
         "authorize.scope_separator = ','",
         &[(JSON, 200, r#"{"access_token":"A","scope":"a,b, c"}"#, "granted Bearer A scopes=a+b+c")],
     );
+    check(
+        "authorize.scope_separator = ','\ntoken.response.scope_separator = ';'",
+        &[(JSON, 200, r#"{"access_token":"A","scope":"a,b;c"}"#, "granted Bearer A scopes=a,b+c")],
+    );
+    check(
+        "token.response.refresh_scope = 'offline'",
+        &[
+            (
+                JSON,
+                200,
+                r#"{"access_token":"A","refresh_token":"R","scope":"a"}"#,
+                "granted Bearer A refresh=R scopes=a+offline",
+            ),
+            (
+                JSON,
+                200,
+                r#"{"access_token":"A","refresh_token":"R","scope":"offline a"}"#,
+                "granted Bearer A refresh=R scopes=offline+a",
+            ),
+            // What is not said to be granted at all is granted as asked.
+            (JSON, 200, r#"{"access_token":"A","refresh_token":"R"}"#, "granted Bearer A refresh=R"),
+            (JSON, 200, r#"{"access_token":"A","scope":"a"}"#, "granted Bearer A scopes=a"),
+        ],
+    );
 }
 
 #[test]

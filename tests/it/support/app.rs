@@ -151,9 +151,14 @@ impl App {
             .filter(|(key, _)| !further.iter().any(|(known, _)| known == key))
             .collect();
         let all = settings(&stores, folder.path(), &[&logs, further].concat());
-        let variables = all
-            .iter()
-            .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
+        // A name without a dot is no setting of ours, and a variable as it is.
+        let variables = all.iter().map(|(key, value)| {
+            if key.contains('.') {
+                format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__"))
+            } else {
+                format!("{key}={value}")
+            }
+        });
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
         let by = by.iter().map(|word| (*word).to_owned());
         let arguments: Vec<String> =
