@@ -98,6 +98,12 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         upstream: Arc::new(upstream),
         tasks: tasks.clone(),
     };
+    metrics::refresh_held(settings.refresh.hold);
+    if settings.refresh.hold {
+        tracing::warn!(
+            "refresh.hold is on: no refresh that spends a refresh token is sent until it is off again"
+        );
+    }
     let broker = Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings));
     let accounts = Accounts::new(
         Arc::clone(&vault),
@@ -128,6 +134,7 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         wait: settings.refresh.wait,
         backoff_min: settings.refresh.backoff_min,
         backoff_max: settings.refresh.backoff_max,
+        hold: settings.refresh.hold,
     }
 }
 

@@ -46,6 +46,8 @@ pub struct BrokerSettings {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// No refresh that spends a refresh token: the store is a restored backup.
+    pub hold: bool,
 }
 
 /// The ports that the broker works through.

@@ -185,6 +185,8 @@ pub struct Refresh {
     pub backoff_min: Duration,
     /// The longest pause; not shorter than the first.
     pub backoff_max: Duration,
+    /// No refresh that spends a refresh token.
+    pub hold: bool,
 }
 
 /// What one caller may do, and how much is done at once.

@@ -132,12 +132,19 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
     let wait = r.read("refresh.wait", parse::duration);
     let backoff_min = r.read("refresh.backoff_min", parse::duration);
     let backoff_max = r.read("refresh.backoff_max", parse::duration);
+    let hold = r.read("refresh.hold", parse::flag);
     if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
         && longest < first
     {
         r.refuse::<()>("refresh.backoff_max", "must not be shorter than refresh.backoff_min");
     }
-    Some(Refresh { slack: slack?, wait: wait?, backoff_min: backoff_min?, backoff_max: backoff_max? })
+    Some(Refresh {
+        slack: slack?,
+        wait: wait?,
+        backoff_min: backoff_min?,
+        backoff_max: backoff_max?,
+        hold: hold?,
+    })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

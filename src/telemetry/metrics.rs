@@ -15,6 +15,7 @@ const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const REFRESH_HELD: &str = "grantkeep_refresh_held";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
@@ -40,6 +41,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
+    (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
     (MAILS, Counter, "Mails, by outcome."),
@@ -132,6 +134,11 @@ pub fn handout(provider: &ProviderId, state: &'static str) {
 pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
     counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
+}
+
+/// Whether refreshes that spend a refresh token are held.
+pub fn refresh_held(held: bool) {
+    gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
 }
 
 /// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
@@ -232,6 +239,7 @@ mod tests {
             request("/get-access-token", "BREW", 405, Duration::from_millis(3));
             handout(&slack, "fresh");
             refresh(&slack, "lost", Duration::from_secs(2));
+            refresh_held(false);
             session("created", "ok");
             store_error("apply");
             mail("sent");
