@@ -5,6 +5,7 @@ use super::running::{Background, Parts, Running};
 use crate::accounts::{AccountSettings, Accounts};
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
+use crate::adapters::otlp::OtlpClient;
 use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::redis::{RedisOptions, RedisStore};
 use crate::adapters::smtp::SmtpMailer;
@@ -15,6 +16,7 @@ use crate::config::{MailRoute, Settings, StoreUrl};
 use crate::http::{HttpSettings, HttpState};
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock, Mailer, Tasks};
+use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
 use crate::vault::{Keyring, Vault};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -34,17 +36,18 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 
 /// As [`start`], by another clock than the machine's. Redis keeps its own time all the same.
 pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    logs::init(settings.log.json, settings.log.level);
-    metrics::init();
     install_tls();
-    let public = listen("server.port", settings.server.host, settings.server.port)?;
-    let admin = listen("admin.port", settings.admin.host, settings.admin.port)?;
-    let (public_at, admin_at) = (address(&public)?, address(&admin)?);
-    settings.server.bound(public_at.port());
     let runtime = task_runtime()?;
     let tasks = Tasks::new(runtime.handle().clone());
     // From here on it must not be dropped as it is, whatever fails.
     let runtime = Background::new(runtime);
+    let traces = traces(&settings, &tasks)?;
+    logs::init(settings.log.json, settings.log.level, traces.as_ref());
+    metrics::init();
+    let public = listen("server.port", settings.server.host, settings.server.port)?;
+    let admin = listen("admin.port", settings.admin.host, settings.admin.port)?;
+    let (public_at, admin_at) = (address(&public)?, address(&admin)?);
+    settings.server.bound(public_at.port());
     let state = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
@@ -62,6 +65,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         patience: settings.server.shutdown_timeout,
         tasks,
         runtime,
+        traces,
     };
     Running::begin(parts, http, state).await
 }
@@ -74,6 +78,8 @@ pub async fn check(settings: &Settings) -> Result<usize, StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     mailer(settings, &clock, &chance)?;
     upstream(settings)?;
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
+    traces(settings, &tasks)?;
     let store = store(settings, &clock)?;
     store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
     Ok(catalog.iter().count())
@@ -190,6 +196,21 @@ fn upstream(settings: &Settings) -> Result<HttpUpstream, StartError> {
         timeout: settings.upstream.timeout,
         connect_timeout: settings.upstream.connect_timeout,
     })?)
+}
+
+/// The way to the collector, on the runtime of tasks: it is there until everything else has ended.
+fn traces(settings: &Settings, tasks: &Tasks) -> Result<Option<Traces>, StartError> {
+    let Some(url) = &settings.trace.url else { return Ok(None) };
+    let fault = |error: &dyn std::fmt::Display| StartError::Traces(error.to_string());
+    let client = OtlpClient::new(url.clone(), &settings.trace.headers, tasks.runtime())
+        .map_err(|error| fault(&error))?;
+    let options = TraceOptions {
+        url: url.to_string(),
+        service: settings.trace.service.clone(),
+        sample: settings.trace.sample,
+        follow: settings.trace.follow,
+    };
+    Traces::new(options, client).map(Some).map_err(|error| fault(&error))
 }
 
 fn listen(key: &'static str, host: IpAddr, port: u16) -> Result<TcpListener, StartError> {

@@ -28,6 +28,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error("mail: {0}")]
     Mail(String),
+    /// Traces cannot be set up.
+    #[error("trace: {0}")]
+    Traces(String),
     /// Requests to providers cannot be set up.
     #[error("{0}")]
     Upstream(#[from] NoWayOut),

@@ -4,6 +4,7 @@
 //! or of how a caller proved who it is: callers come as an [`Authority`].
 
 mod authorize;
+mod call;
 mod callback;
 mod connections;
 mod exchange;

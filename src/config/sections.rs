@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault, parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Trace, Upstream, Vault,
+    parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -14,7 +15,7 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, limits, log) = (refresh(r), limits(r), log(r));
+    let (refresh, limits, log, trace) = (refresh(r), limits(r), log(r), trace(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -45,6 +46,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         refresh: refresh?,
         limits: limits?,
         log: log?,
+        trace: trace?,
     })
 }
 
@@ -166,4 +168,16 @@ fn log(r: &mut Reader) -> Option<Log> {
     let json = r.read("log.format", parse::json);
     let level = r.read("log.level", parse::level);
     Some(Log { json: json?, level: level? })
+}
+
+fn trace(r: &mut Reader) -> Option<Trace> {
+    let url = r.read("trace.url", |text| match text {
+        "" => Ok(None),
+        _ => parse::collector(text).map(Some),
+    });
+    let headers = r.secret("trace.headers", parse::headers);
+    let sample = r.read("trace.sample", parse::part);
+    let follow = r.read("trace.follow", parse::flag);
+    let service = r.read("trace.service", parse::service);
+    Some(Trace { url: url?, headers: headers?, sample: sample?, follow: follow?, service: service? })
 }

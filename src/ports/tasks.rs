@@ -50,6 +50,11 @@ impl Tasks {
         self.tracker.spawn_blocking_on(work, &self.runtime).await.map_err(|_| Abandoned)
     }
 
+    /// The runtime itself, for what has to live as long and is not waited for.
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     /// How much is under way.
     pub fn under_way(&self) -> usize {
         self.tracker.len()

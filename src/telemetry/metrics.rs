@@ -23,6 +23,7 @@ const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
+const TRACE_SPANS: &str = "grantkeep_trace_spans_total";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -53,6 +54,11 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
     (PASSWORD_HASHES, Counter, "Passwords hashed or compared: the dear part of a login or sign-up."),
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
+    (
+        TRACE_SPANS,
+        Counter,
+        "Spans of traces, by outcome: sent, failed (the collector did not take them) or dropped.",
+    ),
     (
         ALARMS,
         Counter,
@@ -171,6 +177,12 @@ pub fn password_hash() {
     counter!(PASSWORD_HASHES).increment(1);
 }
 
+/// Spans of traces came to their end; `outcome` is `sent`, `failed` or `dropped`.
+pub fn trace_spans(outcome: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    counter!(TRACE_SPANS, "outcome" => outcome).increment(count);
+}
+
 /// What must never happen.
 #[derive(Clone, Copy, Debug)]
 pub enum Alarm {
@@ -246,6 +258,7 @@ mod tests {
             sign_up("kept");
             login("key", "ok");
             password_hash();
+            trace_spans("sent", 3);
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

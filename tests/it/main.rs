@@ -27,3 +27,4 @@ mod store_contract;
 mod support;
 mod tampered_store;
 mod tenants;
+mod traces;

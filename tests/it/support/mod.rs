@@ -3,6 +3,7 @@
 pub mod app;
 pub mod browser;
 pub mod clock;
+pub mod collector;
 pub mod html;
 pub mod oidc;
 pub mod process;
