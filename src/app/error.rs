@@ -44,6 +44,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The server that runs by these settings does not say that it is well.
+    #[error("{at}: {why}")]
+    Unhealthy {
+        /// What was asked.
+        at: String,
+        /// What came of it.
+        why: String,
+    },
     /// A folder or file of the demo cannot be made.
     #[error("{what}: {source}")]
     Io {

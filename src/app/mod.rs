@@ -3,12 +3,14 @@
 mod compose;
 mod demo;
 mod error;
+mod health;
 mod running;
 mod sandbox;
 
 pub use compose::{check, start, start_by};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
+pub use health::health;
 pub use running::Running;
 pub use sandbox::{SandboxCall, sandbox};
 
