@@ -14,6 +14,7 @@ mod accounts;
 mod canary;
 mod commands;
 mod cut_short;
+mod deploy;
 mod journey;
 mod mail;
 mod odd_returns;
