@@ -66,6 +66,11 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
 ];
 
+/// Every metric by name, and what it means: what the manual, the board and the alert rules are held against.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|(name, _, meaning)| (*name, *meaning))
+}
+
 /// Upper bounds in seconds: a read from memory is below the first, a slow provider near the last.
 const BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
