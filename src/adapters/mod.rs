@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod http;
 mod message;
+pub mod otlp;
 pub mod outbox;
 pub mod redis;
 pub mod smtp;

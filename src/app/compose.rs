@@ -5,6 +5,7 @@ use super::running::{Background, Parts, Running};
 use super::store;
 use crate::accounts::{AccountSettings, Accounts};
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
+use crate::adapters::otlp::OtlpClient;
 use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::system::{SystemChance, SystemClock};
@@ -13,6 +14,7 @@ use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, Settings};
 use crate::http::{HttpSettings, HttpState};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
+use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
 use crate::vault::{Keyring, Vault};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -32,17 +34,18 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 
 /// As [`start`], by another clock than the machine's. Redis keeps its own time all the same.
 pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    logs::init(settings.log.json, settings.log.level);
-    metrics::init();
     install_tls();
-    let public = listen("server.port", settings.server.host, settings.server.port)?;
-    let admin = listen("admin.port", settings.admin.host, settings.admin.port)?;
-    let (public_at, admin_at) = (address(&public)?, address(&admin)?);
-    settings.server.bound(public_at.port());
     let runtime = task_runtime()?;
     let tasks = Tasks::new(runtime.handle().clone());
     // From here on it must not be dropped as it is, whatever fails.
     let runtime = Background::new(runtime);
+    let traces = traces(&settings, &tasks)?;
+    logs::init(settings.log.json, settings.log.level, traces.as_ref());
+    metrics::init();
+    let public = listen("server.port", settings.server.host, settings.server.port)?;
+    let admin = listen("admin.port", settings.admin.host, settings.admin.port)?;
+    let (public_at, admin_at) = (address(&public)?, address(&admin)?);
+    settings.server.bound(public_at.port());
     let state = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
@@ -60,6 +63,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         patience: settings.server.shutdown_timeout,
         tasks,
         runtime,
+        traces,
     };
     Running::begin(parts, http, state).await
 }
@@ -80,6 +84,7 @@ pub async fn check(settings: &Settings) -> Result<Checked, StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     mailer(settings, &clock, &chance)?;
     upstream(settings)?;
+    traces(settings, &Tasks::new(tokio::runtime::Handle::current()))?;
     let (_, warnings) = store::open(settings, &clock).await?;
     Ok(Checked { providers: catalog.iter().count(), warnings })
 }
@@ -121,6 +126,12 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         upstream: Arc::new(upstream),
         tasks: tasks.clone(),
     };
+    metrics::refresh_held(settings.refresh.hold);
+    if settings.refresh.hold {
+        tracing::warn!(
+            "refresh.hold is on: no refresh that spends a refresh token is sent until it is off again"
+        );
+    }
     let broker = Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings));
     let accounts = Accounts::new(
         Arc::clone(&vault),
@@ -151,6 +162,7 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         wait: settings.refresh.wait,
         backoff_min: settings.refresh.backoff_min,
         backoff_max: settings.refresh.backoff_max,
+        hold: settings.refresh.hold,
     }
 }
 
@@ -193,6 +205,21 @@ fn upstream(settings: &Settings) -> Result<HttpUpstream, StartError> {
         timeout: settings.upstream.timeout,
         connect_timeout: settings.upstream.connect_timeout,
     })?)
+}
+
+/// The way to the collector, on the runtime of tasks: it is there until everything else has ended.
+fn traces(settings: &Settings, tasks: &Tasks) -> Result<Option<Traces>, StartError> {
+    let Some(url) = &settings.trace.url else { return Ok(None) };
+    let fault = |error: &dyn std::fmt::Display| StartError::Traces(error.to_string());
+    let client = OtlpClient::new(url.clone(), &settings.trace.headers, tasks.runtime())
+        .map_err(|error| fault(&error))?;
+    let options = TraceOptions {
+        url: url.to_string(),
+        service: settings.trace.service.clone(),
+        sample: settings.trace.sample,
+        follow: settings.trace.follow,
+    };
+    Traces::new(options, client).map(Some).map_err(|error| fault(&error))
 }
 
 fn listen(key: &'static str, host: IpAddr, port: u16) -> Result<TcpListener, StartError> {

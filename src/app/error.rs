@@ -31,6 +31,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error("mail: {0}")]
     Mail(String),
+    /// Traces cannot be set up.
+    #[error("trace: {0}")]
+    Traces(String),
     /// Requests to providers cannot be set up.
     #[error("{0}")]
     Upstream(#[from] NoWayOut),
@@ -43,6 +46,14 @@ pub enum StartError {
         address: String,
         /// Why.
         source: io::Error,
+    },
+    /// The server that runs by these settings does not say that it is well.
+    #[error("{at}: {why}")]
+    Unhealthy {
+        /// What was asked.
+        at: String,
+        /// What came of it.
+        why: String,
     },
     /// A folder or file of the demo cannot be made.
     #[error("{what}: {source}")]

@@ -3,6 +3,7 @@
 mod compose;
 mod demo;
 mod error;
+mod health;
 mod running;
 mod sandbox;
 mod store;
@@ -10,6 +11,7 @@ mod store;
 pub use compose::{Checked, check, start, start_by, vault};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
+pub use health::health;
 pub use running::Running;
 pub use sandbox::{SandboxCall, sandbox};
 

@@ -3,6 +3,7 @@
 use super::error::StartError;
 use crate::http::{self, HttpSettings, HttpState, Stopper};
 use crate::ports::Tasks;
+use crate::telemetry::traces::Traces;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(super) struct Parts {
     pub patience: Duration,
     pub tasks: Tasks,
     pub runtime: Background,
+    pub traces: Option<Traces>,
 }
 
 /// Threads of their own for exchanges, refreshes and mail.
@@ -105,12 +107,16 @@ impl Running {
 
     /// Takes nothing new, finishes requests, then exchanges, refreshes and mails under way. False when some were not done in
     /// time.
-    pub async fn stop(self) -> bool {
+    pub async fn stop(mut self) -> bool {
         tracing::info!(under_way = self.parts.tasks.under_way(), "stopping");
         self.stopper.stop().await;
         let drained = self.parts.tasks.drain(self.parts.patience).await;
         if !drained {
             tracing::error!(left = self.parts.tasks.under_way(), "stopped before all work was done");
+        }
+        if let Some(traces) = self.parts.traces.take() {
+            // The last thing: what was drained has spans too. It blocks, and an error says that it panicked.
+            let _ = tokio::task::spawn_blocking(move || traces.end()).await;
         }
         drained
     }

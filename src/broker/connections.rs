@@ -1,6 +1,7 @@
 //! Connections as a tenant sees them: listed, read, and ended here and at the provider.
 
 use super::Broker;
+use super::call::call;
 use crate::catalog::{Provider, Values};
 use crate::domain::{AccessToken, ConnectionId, RefreshToken, Refusal};
 use crate::ports::UpstreamError;
@@ -146,7 +147,7 @@ impl Broker {
             }
         };
         request.timeout = Some(self.settings.upstream_timeout);
-        match self.ports.upstream.send(request).await {
+        match call(&*self.ports.upstream, &provider.id, request).await {
             Ok(response) => match wire::revocation_outcome(provider, &response) {
                 wire::Revocation::Revoked => Revocation::Revoked,
                 wire::Revocation::Failed => Revocation::Failed,

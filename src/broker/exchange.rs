@@ -1,6 +1,7 @@
 //! Completion: the tenant's backend says whose browser came back, and only then is the code exchanged.
 
 use super::authorize::values;
+use super::call::call;
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
 use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
@@ -157,7 +158,7 @@ impl Broker {
         let mut request = wire::token_request(provider, grant, client, values)
             .map_err(|error| failed(Refusal::IntegrationMisconfigured { error: error.to_string() }, false))?;
         request.timeout = Some(self.settings.upstream_timeout);
-        let response = match self.ports.upstream.send(request).await {
+        let response = match call(&*self.ports.upstream, &provider.id, request).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::warn!(provider = %provider.id, %error, "a code could not be exchanged");

@@ -145,11 +145,15 @@ impl Broker {
         }
         let provider = self.provider(&connection.slot.provider)?;
         let word = if maybe_killed(&connection, &provider) { "unverified" } else { "failing" };
-        let state = RefreshState {
-            state: word,
-            retry_at: connection.trouble.retry_at,
-            error: Some(connection.trouble.last_error.clone().unwrap_or_else(|| refusal.code().to_owned())),
+        let (retry_at, error) = match refusal {
+            // Whatever went wrong before, this is why nothing is sent now.
+            Refusal::RefreshHeld { .. } => (None, "refresh_held".to_owned()),
+            _ => {
+                let last = connection.trouble.last_error.clone();
+                (connection.trouble.retry_at, last.unwrap_or_else(|| refusal.code().to_owned()))
+            }
         };
+        let state = RefreshState { state: word, retry_at, error: Some(error) };
         self.hand_out(by, &connection, target, state).await
     }
 

@@ -4,6 +4,7 @@
 //! or of how a caller proved who it is: callers come as an [`Authority`].
 
 mod authorize;
+mod call;
 mod callback;
 mod connections;
 mod exchange;
@@ -46,6 +47,8 @@ pub struct BrokerSettings {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// No refresh that spends a refresh token: the store is a restored backup.
+    pub hold: bool,
 }
 
 /// The ports that the broker works through.

@@ -2,6 +2,7 @@
 //!
 //! The grant is there by then and cannot be had again, so a question that fails costs its answer and never the grant.
 
+use super::call::call;
 use crate::catalog::{Provider, Template, Values};
 use crate::domain::AccessToken;
 use crate::ports::{OutboundResponse, Upstream, UpstreamError};
@@ -50,9 +51,9 @@ async fn ask(
         Ok(response) => response.status >= 500,
         Err(_) => true,
     };
-    let mut answer = upstream.send(request.clone()).await;
+    let mut answer = call(upstream, &provider.id, request.clone()).await;
     if transient(&answer) {
-        answer = upstream.send(request).await;
+        answer = call(upstream, &provider.id, request).await;
     }
     answer
         .inspect_err(|error| tracing::warn!(provider = %provider.id, %error, "a question was not answered"))

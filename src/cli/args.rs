@@ -26,6 +26,12 @@ pub(super) enum Command {
     Sandbox(Sandbox),
     /// Read all settings and provider files, ask the store, and say what is wrong.
     Check,
+    /// Ask the admin port of the server that runs by these settings whether it is up; exit code 0 or 1.
+    Health {
+        /// Whether it should get requests, too: its store answers, and it is not stopping.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Master keys.
     #[command(subcommand)]
     Keys(Keys),

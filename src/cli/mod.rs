@@ -65,6 +65,7 @@ fn carry_out(cli: Cli, env: Environment) -> Result<(), CommandError> {
     match cli.command {
         Command::Serve => serve::serve(settings()?),
         Command::Check => serve::check(&settings()?, &mut out),
+        Command::Health { ready } => serve::health(&settings()?, ready, &mut out),
         Command::Demo(demo) => serve::demo(&demo, &mut out),
         Command::Sandbox(sandbox) => serve::sandbox(&sandbox, &mut out),
         Command::Keys(args::Keys::Generate { id }) => keys::generate(id.as_deref(), &mut out),

@@ -63,6 +63,11 @@ pub(super) fn check(settings: &Settings, out: &mut dyn Write) -> Result<(), Comm
     Ok(())
 }
 
+pub(super) fn health(settings: &Settings, ready: bool, out: &mut dyn Write) -> Result<(), CommandError> {
+    wait_for(async { Ok(app::health(settings, ready).await?) })?;
+    Ok(writeln!(out, "ok")?)
+}
+
 pub(super) fn sandbox(call: &Sandbox, out: &mut dyn Write) -> Result<(), CommandError> {
     let call = SandboxCall {
         host: call.host,

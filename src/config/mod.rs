@@ -45,6 +45,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What is logged.
     pub log: Log,
+    /// Where traces go.
+    pub trace: Trace,
 }
 
 /// The public side: the API and the pages.
@@ -198,6 +200,8 @@ pub struct Refresh {
     pub backoff_min: Duration,
     /// The longest pause; not shorter than the first.
     pub backoff_max: Duration,
+    /// No refresh that spends a refresh token.
+    pub hold: bool,
 }
 
 /// What one caller may do, and how much is done at once.
@@ -222,6 +226,21 @@ pub struct Log {
     pub json: bool,
     /// The most talkative level of our own lines.
     pub level: tracing::Level,
+}
+
+/// Where traces go, and how many of them.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The collector's address for traces; none where there are to be none.
+    pub url: Option<Url>,
+    /// Headers of requests to it, such as its credentials.
+    pub headers: Vec<(String, Secret)>,
+    /// Which part of the traces that begin here is kept, 0 to 1.
+    pub sample: f64,
+    /// Go on with the trace that a caller names.
+    pub follow: bool,
+    /// The name of this service in traces.
+    pub service: String,
 }
 
 impl Settings {

@@ -185,6 +185,47 @@ pub(super) fn level(text: &str) -> Result<tracing::Level, String> {
     }
 }
 
+/// The address of a collector for traces.
+pub(super) fn collector(text: &str) -> Result<Url, String> {
+    const ACCEPTED: &str = "must be the whole address for traces, such as http://127.0.0.1:4318/v1/traces, without user and password (trace.headers is for credentials)";
+    let url = Url::parse(text).map_err(|_| ACCEPTED.to_owned())?;
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    let whole = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.path() != "/";
+    if whole && anonymous { Ok(url) } else { Err(ACCEPTED.to_owned()) }
+}
+
+/// Headers, `<name>=<value>`, separated by commas or line ends.
+pub(super) fn headers(secret: &Secret) -> Result<Vec<(String, Secret)>, String> {
+    let lines = secret.expose().split([',', '\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let header = |(place, line): (usize, &str)| {
+        let wrong =
+            || format!("header {}: must be <name>=<value>, such as authorization=Bearer …", place + 1);
+        let (name, value) = line.split_once('=').ok_or_else(wrong)?;
+        let (name, value) = (name.trim(), value.trim());
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let good = !name.is_empty() && name.bytes().all(token) && !value.is_empty();
+        let sendable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+        if good && sendable { Ok((name.to_lowercase(), Secret::new(value))) } else { Err(wrong()) }
+    };
+    lines.enumerate().map(header).collect()
+}
+
+/// A part of a whole, 0 to 1.
+pub(super) fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| format!("`{text}` is not a number from 0 to 1, such as 0.05"))
+}
+
+/// The name of a service.
+pub(super) fn service(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_graphic() || c == ' ';
+    if (1..=64).contains(&text.len()) && text.chars().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a name of 1 to 64 characters, such as grantkeep".to_owned())
+    }
+}
+
 /// The keyring: `<id>:<base64 of 32 bytes>`, separated by commas or line ends.
 pub(super) fn master_keys(secret: &Secret) -> Result<Vec<MasterKey>, String> {
     let lines = secret.expose().split([',', '\n', '\r']).map(str::trim).filter(|line| !line.is_empty());

@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Upstream,
-    Vault, parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Trace,
+    Upstream, Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -15,7 +15,7 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, limits, log) = (refresh(r), limits(r), log(r));
+    let (refresh, limits, log, trace) = (refresh(r), limits(r), log(r), trace(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -46,6 +46,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         refresh: refresh?,
         limits: limits?,
         log: log?,
+        trace: trace?,
     })
 }
 
@@ -165,12 +166,19 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
     let wait = r.read("refresh.wait", parse::duration);
     let backoff_min = r.read("refresh.backoff_min", parse::duration);
     let backoff_max = r.read("refresh.backoff_max", parse::duration);
+    let hold = r.read("refresh.hold", parse::flag);
     if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
         && longest < first
     {
         r.refuse::<()>("refresh.backoff_max", "must not be shorter than refresh.backoff_min");
     }
-    Some(Refresh { slack: slack?, wait: wait?, backoff_min: backoff_min?, backoff_max: backoff_max? })
+    Some(Refresh {
+        slack: slack?,
+        wait: wait?,
+        backoff_min: backoff_min?,
+        backoff_max: backoff_max?,
+        hold: hold?,
+    })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {
@@ -192,4 +200,16 @@ fn log(r: &mut Reader) -> Option<Log> {
     let json = r.read("log.format", parse::json);
     let level = r.read("log.level", parse::level);
     Some(Log { json: json?, level: level? })
+}
+
+fn trace(r: &mut Reader) -> Option<Trace> {
+    let url = r.read("trace.url", |text| match text {
+        "" => Ok(None),
+        _ => parse::collector(text).map(Some),
+    });
+    let headers = r.secret("trace.headers", parse::headers);
+    let sample = r.read("trace.sample", parse::part);
+    let follow = r.read("trace.follow", parse::flag);
+    let service = r.read("trace.service", parse::service);
+    Some(Trace { url: url?, headers: headers?, sample: sample?, follow: follow?, service: service? })
 }

@@ -276,3 +276,34 @@ fn what_a_value_must_be_is_said() {
     assert_eq!((good.server.body_limit, good.log.level), (1_048_576, tracing::Level::DEBUG));
     assert!(matches!(good.mail.route, MailRoute::Smtp(_)));
 }
+
+#[test]
+fn traces_are_off_until_a_collector_is_named() {
+    assert!(load(&[]).unwrap().trace.url.is_none());
+    let on = load(&[
+        ("GRANTKEEP_TRACE__URL", "http://collector.internal:4318/v1/traces"),
+        ("GRANTKEEP_TRACE__HEADERS", "Authorization=Bearer a=b, x-team = red"),
+        ("GRANTKEEP_TRACE__SAMPLE", "0.25"),
+    ]);
+    let trace = on.unwrap().trace;
+    let headers: Vec<(&str, &str)> = trace.headers.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
+    assert_eq!(headers, [("authorization", "Bearer a=b"), ("x-team", "red")]);
+    assert!((trace.sample - 0.25).abs() < f64::EPSILON && trace.follow && trace.service == "grantkeep");
+    assert!(!format!("{trace:?}").contains("Bearer"));
+
+    for wrong in ["collector:4318", "ftp://c/v1/traces", "http://c:4318", "http://user:hunter2@c/v1/traces"] {
+        let said = fault("GRANTKEEP_TRACE__URL", wrong);
+        assert!(
+            said.contains("such as http://127.0.0.1:4318/v1/traces") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+    for wrong in ["hunter2", "=hunter2", "a b=hunter2", "a=hunter2\u{7f}", "good=1,a="] {
+        let said = fault("GRANTKEEP_TRACE__HEADERS", wrong);
+        assert!(said.contains("must be <name>=<value>") && !said.contains("hunter2"), "{said}");
+    }
+    for wrong in ["-0.1", "1.5", "all", "NaN"] {
+        assert!(fault("GRANTKEEP_TRACE__SAMPLE", wrong).contains("from 0 to 1"), "{wrong}");
+    }
+    assert!(fault("GRANTKEEP_TRACE__SERVICE", "").contains("1 to 64"));
+}

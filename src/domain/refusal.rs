@@ -99,6 +99,8 @@ pub enum Refusal {
     ProviderRefused { error: String },
     /// The provider could not be asked or gave no usable answer.
     ProviderUnavailable { retry_after: Duration },
+    /// The operator holds refreshes that spend a refresh token (`refresh.hold`), and the token has expired.
+    RefreshHeld { retry_after: Duration },
     /// The store could not be asked; nothing was changed that the answer does not say.
     StoreUnavailable { retry_after: Duration },
     /// A fault of ours. The log has it under the request id.
@@ -133,7 +135,7 @@ impl Refusal {
             Self::IntegrationMisconfigured { .. } => "integration_misconfigured",
             Self::RateLimited { .. } => "rate_limited",
             Self::ProviderRefused { .. } => "provider_refused",
-            Self::ProviderUnavailable { .. } => "provider_unavailable",
+            Self::ProviderUnavailable { .. } | Self::RefreshHeld { .. } => "provider_unavailable",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::Internal => "internal",
         }

@@ -5,13 +5,16 @@
 use super::State;
 use super::headers::X_REQUEST_ID;
 use crate::ports::{ChanceExt, Clock};
-use crate::telemetry::{logs::request_span, metrics};
+use crate::telemetry::{logs::request_span, metrics, traces};
 use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Span;
 use uuid::Builder;
+
+/// The trace that a caller is in (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 /// One request under way. Dropped before its end, it tells that the client went away.
 pub(super) struct Watch {
@@ -31,6 +34,8 @@ impl Watch {
         let request_id = given.filter(|id| is_request_id(id)).map_or_else(|| new_id(state), str::to_owned);
         let method = method_name(request.method());
         let span = request_span(&request_id, method, pattern);
+        let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        traces::request_began(&span, &request_id, traceparent);
         let started = state.clock.monotonic();
         Self { request_id, method, pattern, clock: Arc::clone(&state.clock), started, span, ended: false }
     }
@@ -61,6 +66,7 @@ impl Watch {
                 tracing::info!(status, ms, "the client went away before the answer");
             }
         });
+        traces::request_answered(&self.span, status);
         metrics::request(self.pattern, self.method, status, took);
     }
 }

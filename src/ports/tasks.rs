@@ -57,6 +57,11 @@ impl Tasks {
         self.stopping.cancelled().await;
     }
 
+    /// The runtime itself, for what has to live as long and is not waited for.
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     /// How much is under way.
     pub fn under_way(&self) -> usize {
         self.tracker.len()

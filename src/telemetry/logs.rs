@@ -1,17 +1,25 @@
 //! Log lines on standard error, for people or as one JSON object a line.
 
+use super::traces::Traces;
 use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 
-/// Starts logging for the whole process. Called again it does nothing: the first call stays.
-pub fn init(json: bool, level: Level) {
+/// Starts logging, and traces where there are to be some, for the whole process. Called again it does nothing: the first
+/// call stays.
+pub fn init(json: bool, level: Level, traces: Option<&Traces>) {
     let colours = std::io::stderr().is_terminal();
+    let lines = lines(json, level, colours, std::io::stderr, traces);
     // An error says that logging was started before.
-    let _ = tracing::subscriber::set_global_default(lines(json, level, colours, std::io::stderr));
+    if tracing::subscriber::set_global_default(lines).is_ok()
+        && let Some(traces) = traces
+    {
+        traces.begin();
+    }
 }
 
 /// The span of one request: whatever is logged within it, on any runtime that carries it on, bears the request's id.
@@ -22,7 +30,13 @@ pub fn request_span(id: &str, method: &str, route: &str) -> Span {
 }
 
 /// What writes the lines.
-fn lines<W>(json: bool, level: Level, colours: bool, to: W) -> Box<dyn Subscriber + Send + Sync>
+fn lines<W>(
+    json: bool,
+    level: Level,
+    colours: bool,
+    to: W,
+    traces: Option<&Traces>,
+) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -33,9 +47,19 @@ where
     if json {
         // The whole list of spans: the current one may be a child of the request's.
         let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(true);
-        Box::new(tracing_subscriber::registry().with(filter).with(layer))
+        with_traces(tracing_subscriber::registry().with(filter).with(layer), traces)
     } else {
-        Box::new(tracing_subscriber::registry().with(filter).with(layer))
+        with_traces(tracing_subscriber::registry().with(filter).with(layer), traces)
+    }
+}
+
+fn with_traces<S>(lines: S, traces: Option<&Traces>) -> Box<dyn Subscriber + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
+{
+    match traces {
+        Some(traces) => Box::new(lines.with(traces.layer())),
+        None => Box::new(lines),
     }
 }
 
@@ -61,7 +85,7 @@ mod tests {
     fn logged(json: bool, level: Level, work: impl FnOnce()) -> String {
         let lines = Lines::default();
         let to = lines.clone();
-        let subscriber = super::lines(json, level, false, move || to.clone());
+        let subscriber = super::lines(json, level, false, move || to.clone(), None);
         tracing::subscriber::with_default(subscriber, work);
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
@@ -101,8 +125,8 @@ mod tests {
 
     #[test]
     fn starting_twice_is_harmless() {
-        init(false, Level::ERROR);
-        init(true, Level::ERROR);
+        init(false, Level::ERROR, None);
+        init(true, Level::ERROR, None);
         assert!(tracing::dispatcher::has_been_set());
     }
 }

@@ -15,6 +15,7 @@ const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const REFRESH_HELD: &str = "grantkeep_refresh_held";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
@@ -23,6 +24,7 @@ const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
 const OLD_MASTER_KEYS: &str = "grantkeep_old_master_keys_total";
+const TRACE_SPANS: &str = "grantkeep_trace_spans_total";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -41,6 +43,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
+    (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
     (MAILS, Counter, "Mails, by outcome."),
@@ -54,11 +57,21 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
     (OLD_MASTER_KEYS, Counter, "Data keys opened that lie under another master key than the first."),
     (
+        TRACE_SPANS,
+        Counter,
+        "Spans of traces, by outcome: sent, failed (the collector did not take them) or dropped.",
+    ),
+    (
         ALARMS,
         Counter,
         "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved.",
     ),
 ];
+
+/// Every metric by name, and what it means: what the manual, the board and the alert rules are held against.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|(name, _, meaning)| (*name, *meaning))
+}
 
 /// Upper bounds in seconds: a read from memory is below the first, a slow provider near the last.
 const BUCKETS: &[f64] =
@@ -137,6 +150,11 @@ pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
 }
 
+/// Whether refreshes that spend a refresh token are held.
+pub fn refresh_held(held: bool) {
+    gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
+}
+
 /// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
 pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
@@ -170,6 +188,12 @@ pub fn password_hash() {
 /// A data key was opened that lies under another master key than the first: that key is still needed.
 pub fn old_master_key() {
     counter!(OLD_MASTER_KEYS).increment(1);
+}
+
+/// Spans of traces came to their end; `outcome` is `sent`, `failed` or `dropped`.
+pub fn trace_spans(outcome: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    counter!(TRACE_SPANS, "outcome" => outcome).increment(count);
 }
 
 /// What must never happen.
@@ -240,6 +264,7 @@ mod tests {
             request("/get-access-token", "BREW", 405, Duration::from_millis(3));
             handout(&slack, "fresh");
             refresh(&slack, "lost", Duration::from_secs(2));
+            refresh_held(false);
             session("created", "ok");
             store_error("apply");
             mail("sent");
@@ -247,6 +272,7 @@ mod tests {
             login("key", "ok");
             password_hash();
             old_master_key();
+            trace_spans("sent", 3);
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

@@ -258,3 +258,35 @@ fn the_demo_gets_two_tokens() {
     assert_eq!(unmasked, None, "secrets are masked");
     assert_eq!(std::fs::read_dir(place.path()).expect("a folder").count(), 0, "it cleans up");
 }
+
+#[tokio::test]
+async fn health_says_what_the_admin_port_says() {
+    use crate::support::app::{App, Stores};
+    use crate::support::redis::RedisServer;
+    let redis = std::sync::Arc::new(RedisServer::start(&[]));
+    let url = redis.url();
+    let server = App::spawn(Stores::At(url), &[]);
+    let port = server.admin.rsplit_once(':').expect("a port").1.to_owned();
+    let (key, place) = (key(), folder());
+    // Whoever listens everywhere is asked on loopback.
+    let variables = [
+        ("GRANTKEEP_VAULT__MASTER_KEYS", key.as_str()),
+        ("GRANTKEEP_ADMIN__HOST", "0.0.0.0"),
+        ("GRANTKEEP_ADMIN__PORT", port.as_str()),
+    ];
+    for arguments in [&["health"][..], &["health", "--ready"]] {
+        let said = run(place.path(), arguments, &variables);
+        assert_eq!((said.code, said.out.as_str()), (0, "ok\n"), "{}", said.err);
+    }
+    drop(redis);
+    assert_eq!(run(place.path(), &["health"], &variables).code, 0, "the process is up");
+    let said = run(place.path(), &["health", "--ready"], &variables);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("/readyz: answered `HTTP/1.1 503 Service Unavailable`"), "{}", said.err);
+    server.process().signal("KILL");
+    let mut said = run(place.path(), &["health"], &variables);
+    while said.code == 0 {
+        said = run(place.path(), &["health"], &variables);
+    }
+    assert!(said.err.contains("/healthz: ") && said.err.contains("refused"), "{}", said.err);
+}

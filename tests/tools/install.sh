@@ -4,8 +4,8 @@
 #   install.sh FOLDER            everything
 #   install.sh FOLDER redis      what the load script needs
 #
-# Afterwards FOLDER/bin holds redis-server, node and python3 (with aiosmtpd), and FOLDER/oidc-provider the npm package
-# of that name. What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise
+# Afterwards FOLDER/bin holds redis-server, nginx, promtool, systemd-analyze, node and python3 (with aiosmtpd and the
+# checkers of deploy/), and FOLDER/oidc-provider the npm package of that name. What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise
 # by unpacking into FOLDER. A second run finds everything in place and takes a second. What cannot be had ends it.
 set -euo pipefail
 
@@ -55,6 +55,27 @@ unpacked_libraries() {
     find "$debian" -name '*.so*' -printf '%h\n' 2>/dev/null | sort -u | paste -sd :
 }
 
+# unpacked NAME VERSION PACKAGE COMMAND...: a command on the PATH, or out of a package of Debian that is never installed
+# but only unpacked, even by root: installed, it would set up a daemon. VERSION is the least that will do, COMMAND says it.
+unpacked() {
+    local name=$1 version=$2 package=$3
+    shift 3
+    works "$version" "$@" && return
+    try_command "$name" && works "$version" "$@" && return
+    unpack_debian_packages "$package"
+    try_command "$name" && works "$version" "$@" ||
+        die "no $name that runs: neither on the PATH nor in Debian's $package"
+}
+
+try_command() {
+    local found
+    found=$(find_command "$1") && wrapper "$1" "$found"
+}
+
+nginx_version() { "$bin/nginx" -v 2>&1 | sed 's/^.*nginx\///'; }
+promtool_version() { "$bin/promtool" --version 2>&1 | sed -n '1s/^.*version //p'; }
+systemd_version() { "$bin/systemd-analyze" --version | sed -n '1s/^systemd //p'; }
+
 # debian_packages NAME...: installs them as root, otherwise unpacks them and what they miss into FOLDER/debian.
 debian_packages() {
     type -P apt-get dpkg >/dev/null ||
@@ -70,10 +91,12 @@ debian_packages() {
 }
 
 unpack_debian_packages() {
-    say "unpacking Debian's $* into $debian (not root)"
+    type -P apt-get dpkg >/dev/null ||
+        die "$* would come from Debian, and this machine has no apt-get; install it by hand and put it on the PATH"
+    say "unpacking Debian's $* into $debian"
     # Lists and cache of our own: those of the machine may be absent, and are not ours to write.
     local apt=(apt-get -qq -o "Dir::State::Lists=$tools/apt/lists" -o "Dir::Cache=$tools/apt/cache"
-        -o Debug::NoLocking=1) missing
+        -o Debug::NoLocking=1 -o APT::Sandbox::User=root) missing
     mkdir -p "$tools/apt/lists/partial" "$tools/apt/cache/archives/partial" "$tools/apt/debs" "$debian"
     "${apt[@]}" update >&2 || die "apt-get update failed, so $* cannot be had"
     missing=$("${apt[@]}" install -s --no-install-recommends "$@" | awk '$1 == "Inst" { print $2 }')
@@ -108,9 +131,9 @@ redis_version() {
     said=$("$bin/redis-server" --version) && [[ $said == 'Redis server v='* ]] && printf '%s' "${said#*v=}"
 }
 
-# Python 3 with aiosmtpd, which is kept in FOLDER/python.
-python3_with_smtp() {
-    works 0 smtp_version && return
+# Python 3 with what requirements.txt names, which is kept in FOLDER/python.
+python3_with_packages() {
+    works 0 smtp_version && works 0 checkers_version && return
     local found
     found=$(find_command python3) || { debian_packages python3 && found=$(find_command python3); } ||
         die "no python3: neither on the PATH nor from Debian"
@@ -118,9 +141,15 @@ python3_with_smtp() {
     works 3 python_version || die "$found does not run, or is older than Python 3.9"
     pip_install "$tools/python" "$here/requirements.txt"
     works 0 smtp_version || die "aiosmtpd was installed and does not run"
+    works 0 checkers_version || die "the checkers of deploy/ were installed and do not run"
 }
 
 python_version() { "$bin/python3" -c 'import sys; assert sys.version_info >= (3, 9); print(sys.version_info.major)'; }
+# Of manifests, of compose files, and of Dockerfiles; each is loaded.
+checkers_version() {
+    "$bin/python3" -c 'import kubernetes_validate as k, check_jsonschema, yaml; print(k.latest_version())' &&
+        "$tools/python/bin/hadolint" --version
+}
 smtp_version() { "$bin/python3" -m aiosmtpd --version; }
 
 # pip_install FOLDER FILE: into a folder of ours, so that the machine's own packages stay as they are.
@@ -190,7 +219,11 @@ if [[ ${2-} == redis ]]; then
     say "redis-server $(redis_version | cut -d ' ' -f 1)"
     exit
 fi
-python3_with_smtp
+unpacked nginx 1 nginx nginx_version
+unpacked promtool 2 prometheus promtool_version
+# `security --offline` came with 250.
+unpacked systemd-analyze 250 systemd systemd_version
+python3_with_packages
 node
 oidc_provider
-say "redis-server $(redis_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version)"
+say "redis-server $(redis_version | cut -d ' ' -f 1), nginx $(nginx_version), promtool $(promtool_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version)"

@@ -1,5 +1,6 @@
 //! One attempt: send under a claim, and store what came of it.
 
+use super::super::call::call;
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
@@ -145,7 +146,7 @@ impl Broker {
             return verdict::of(provider, Err(UpstreamError::NotSent("too late".to_owned())), now());
         }
         request.timeout = Some(timeout);
-        let answer = self.ports.upstream.send(request).await;
+        let answer = call(&*self.ports.upstream, &provider.id, request).await;
         if let Err(error) = &answer {
             tracing::warn!(provider = %provider.id, %error, "a refresh was not answered");
         }

@@ -8,6 +8,7 @@ mod attempt;
 mod verdict;
 
 use super::Broker;
+use crate::catalog::Rotation;
 use crate::domain::{AttemptId, Refusal, TenantId};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
@@ -16,6 +17,9 @@ use futures_util::future::{BoxFuture, Shared};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Nobody knows when an operator ends a hold; asked once a minute it costs nothing.
+const HELD: Duration = Duration::from_mins(1);
 
 /// Which token of a grant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,6 +146,10 @@ impl Broker {
         }
         if self.serves(ask, connection).await? {
             return Ok(Some(Landed::Fresh(Box::new(connection.clone()))));
+        }
+        if self.settings.hold && self.provider(&connection.slot.provider)?.refresh.rotation != Rotation::None
+        {
+            return kept(Refusal::RefreshHeld { retry_after: HELD });
         }
         let now = self.ports.clock.now();
         match connection.trouble.retry_at.filter(|at| *at > now) {

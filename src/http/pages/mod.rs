@@ -93,6 +93,7 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
         Refusal::Conflict { .. } => ("This did not work", None, ""),
         Refusal::StoreUnavailable { .. }
         | Refusal::ProviderUnavailable { .. }
+        | Refusal::RefreshHeld { .. }
         | Refusal::RateLimited { .. } => {
             ("Not right now", Some("We could not do this at the moment."), LATER)
         }

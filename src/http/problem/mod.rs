@@ -68,6 +68,9 @@ pub(super) fn status_and_title(refusal: &Refusal) -> (StatusCode, &'static str) 
         Refusal::ProviderUnavailable { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "The provider gives no usable answer")
         }
+        Refusal::RefreshHeld { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Refreshes are held by the operator")
+        }
         Refusal::StoreUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer"),
         Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours"),
     }
@@ -113,6 +116,9 @@ fn plain_detail(refusal: &Refusal) -> &'static str {
         Refusal::ProviderUnavailable { .. } => {
             "The provider could not be asked, or gave no usable answer. Try again after Retry-After."
         }
+        Refusal::RefreshHeld { .. } => {
+            "The token has expired, and whoever runs this server has it refresh nothing at this provider for the moment. Nothing is lost: try again after Retry-After."
+        }
         Refusal::StoreUnavailable { .. } => {
             "Nothing was changed that an answer has not told you. Try again after Retry-After."
         }
@@ -140,6 +146,7 @@ fn retry_after(refusal: &Refusal) -> Option<u64> {
     match refusal {
         Refusal::RateLimited { retry_after }
         | Refusal::ProviderUnavailable { retry_after }
+        | Refusal::RefreshHeld { retry_after }
         | Refusal::StoreUnavailable { retry_after } => {
             let up = u64::from(*retry_after > Duration::from_secs(retry_after.as_secs()));
             Some((retry_after.as_secs() + up).max(1))

@@ -143,6 +143,11 @@ fn others_that_fail() {
     retry-after: 7
     {"code":"provider_unavailable","detail":"The provider could not be asked, or gave no usable answer. Try again after Retry-After.","retry_after":7,"title":"The provider gives no usable answer"}
     "#);
+    insta::assert_snapshot!(shown(&Refusal::RefreshHeld { retry_after: Duration::from_mins(1) }), @r#"
+    503
+    retry-after: 60
+    {"code":"provider_unavailable","detail":"The token has expired, and whoever runs this server has it refresh nothing at this provider for the moment. Nothing is lost: try again after Retry-After.","retry_after":60,"title":"Refreshes are held by the operator"}
+    "#);
     insta::assert_snapshot!(shown(&Refusal::StoreUnavailable { retry_after: Duration::ZERO }), @r#"
     503
     retry-after: 1

@@ -1,5 +1,5 @@
-//! Secrets planted in every secret field of the record schema show up nowhere: in no log, answer, page, metric, mail, `Debug`
-//! or byte of the store, in no form.
+//! Secrets planted in every secret field of the record schema show up nowhere: in no log, answer, page, metric, trace, mail,
+//! `Debug` or byte of the store, in no form.
 
 mod debug;
 mod run;
@@ -9,6 +9,7 @@ mod wiretap;
 
 use crate::support::app::{App, Stores};
 use crate::support::browser::http;
+use crate::support::collector::Collector;
 use crate::support::raw::raw;
 use crate::support::redis::RedisServer;
 use grantkeep::app::new_master_key;
@@ -44,11 +45,13 @@ impl Heard {
 async fn heard(stores: Stores, redis: Option<&RedisServer>, format: &str) -> Heard {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let (tap, master_key) = (Wiretap::start().await, new_master_key(Some("canary")));
+    let collector = Collector::start(200);
     let further = [
         ("providers.dirs", run::provider(folder.path())),
         ("vault.master_keys", master_key.clone()),
         ("log.level", "trace".to_owned()),
         ("log.format", format.to_owned()),
+        ("trace.url", collector.url.clone()),
         // So that each fault strikes.
         ("refresh.backoff_min", "1ms".to_owned()),
         ("refresh.backoff_max", "1ms".to_owned()),
@@ -83,6 +86,11 @@ async fn heard(stores: Stores, redis: Option<&RedisServer>, format: &str) -> Hea
     let metrics = raw(http().get(format!("{}/metrics", app.admin))).await;
     assert!(metrics.text().contains("grantkeep_"), "{}", metrics.text());
     media.push(("metrics", metrics.body));
+    assert!(
+        collector.spans(20).await.iter().any(|span| span.name == "POST"),
+        "calls to the provider are there"
+    );
+    media.push(("traces", collector.bytes()));
     media.push(("outbox", store::files(&app.outbox)));
     assert!(app.log().contains("a refresh was not answered"), "the log is there: {}", app.log());
     media.push(("log", app.log().into_bytes()));
@@ -129,7 +137,7 @@ async fn no_secret_leaves_its_place_on_the_embedded_store() {
 
 /// The search can fail: each secret of this very run, planted in each medium, is found there.
 fn each_planted_leak_is_found(heard: &Heard) {
-    for place in ["log", "store", "metrics", "outbox", "token", "new key", "refused", "opened"] {
+    for place in ["log", "store", "metrics", "traces", "outbox", "token", "new key", "refused", "opened"] {
         assert!(heard.media.iter().any(|(known, _)| *known == place), "nothing was heard at {place}");
         for canary in heard.canaries.iter().filter(|canary| !canary.may.contains(&place)) {
             let line =

@@ -4,6 +4,7 @@ mod deletion;
 mod faults;
 mod fleet;
 mod forced;
+mod held;
 mod outcomes;
 mod reads;
 mod stopping;

@@ -177,6 +177,19 @@ impl App {
         }
     }
 
+    /// A server that somebody else started, seen through the address that it is reached by.
+    pub fn reached(url: &str, admin: &str, outbox: &Path, server: Leashed) -> Self {
+        Self {
+            url: url.to_owned(),
+            direct: url.to_owned(),
+            admin: admin.to_owned(),
+            outbox: outbox.to_owned(),
+            _stores: Stores::At(String::new()),
+            folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"),
+            runs: Runs::Beside(server),
+        }
+    }
+
     /// Everything a server in a process of its own has logged so far.
     pub fn log(&self) -> String {
         match &self.runs {

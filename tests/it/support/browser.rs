@@ -12,7 +12,10 @@ use url::Url;
 pub fn http() -> Client {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .tls_certs_merge([super::tls::authority()]);
         client.build().expect("a client")
     });
     CLIENT.clone()

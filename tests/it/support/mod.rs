@@ -3,6 +3,7 @@
 pub mod app;
 pub mod browser;
 pub mod clock;
+pub mod collector;
 pub mod html;
 pub mod oidc;
 pub mod process;
@@ -11,11 +12,12 @@ pub mod redis;
 pub mod redis_forms;
 pub mod smtp;
 pub mod tenant;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 
 /// A tool that `make tools` installed: named by an environment variable, else in the target folder.
-fn tool(variable: &str, place: &str) -> PathBuf {
+pub fn tool(variable: &str, place: &str) -> PathBuf {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.unwrap_or_else(|| {
         // CARGO_TARGET_TMPDIR is `<target>/tmp`.
