@@ -1,16 +1,18 @@
-//! The return from a provider: who comes back, from where, and for whom. Nothing is exchanged here.
+//! The return from a provider: who comes back, from where, and for whom. Nothing is exchanged before all of that is known.
 //!
 //! RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 4.4 and 4.7, and the draft "Updates to OAuth 2.0 Security Best Current
 //! Practice" (cross-user session fixation): the state is taken once, and only then are path, cookie and issuer compared.
 
 use super::Broker;
 use super::authorize::values;
+use super::page::Refused;
 use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
 use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
-use crate::vault::{Kept, Opening, Session, SessionState};
+use crate::vault::{Authority, Finish, Integration, Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
+use std::sync::Arc;
 use url::Url;
 
 /// A browser that came to the callback.
@@ -25,15 +27,30 @@ pub struct Arrival<'a> {
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
+/// A return in the browser that left.
+pub(super) struct Return {
+    pub callback: Callback,
+    pub opening: Opening,
+    pub session: Session,
+    pub authority: Authority,
+}
+
 const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
 
 impl Broker {
     /// Where to send the browser next. A refusal is for a page: without a usable session there is nowhere to redirect to.
-    pub async fn callback(&self, arrival: Arrival<'_>) -> Result<Url, Refusal> {
-        let outcome = self.judge(&arrival).await;
+    pub async fn callback(self: &Arc<Self>, arrival: Arrival<'_>) -> Result<Url, Refused> {
+        let outcome = match self.recognise(&arrival).await {
+            Ok(returned) => match self.judge(&arrival, &returned).await {
+                Ok(url) => Ok(url),
+                Err(refusal) => Err(self.named(&returned.session, &returned.authority, refusal).await),
+            },
+            // Nothing of the tenant's is shown to a browser that is not known to have left for it.
+            Err(refusal) => Err(refusal.into()),
+        };
         let word = match &outcome {
             Ok(_) => "ok",
-            Err(refusal) => {
+            Err(Refused { refusal, .. }) => {
                 // The values stay out of the log: they are what an attacker would want to find there.
                 tracing::warn!(code = refusal.code(), ?refusal, "a callback was refused");
                 refusal.code()
@@ -43,7 +60,8 @@ impl Broker {
         outcome
     }
 
-    async fn judge(&self, arrival: &Arrival<'_>) -> Result<Url, Refusal> {
+    /// Takes the state and compares path and cookie.
+    async fn recognise(&self, arrival: &Arrival<'_>) -> Result<Return, Refusal> {
         let id = ProviderId::parse(arrival.provider).ok_or(REFUSED(SessionFault::Path))?;
         let provider = self.provider(&id).map_err(|_| REFUSED(SessionFault::Path))?;
         let callback = wire::read_callback(&provider, arrival.query).map_err(|fault| {
@@ -56,24 +74,29 @@ impl Broker {
             return Err(REFUSED(SessionFault::Path));
         }
         self.check_cookie(arrival, &session, &opening)?;
+        Ok(Return { callback, opening, session, authority })
+    }
+
+    async fn judge(self: &Arc<Self>, arrival: &Arrival<'_>, returned: &Return) -> Result<Url, Refusal> {
+        let Return { callback, session, authority, .. } = returned;
         if session.state != SessionState::Pending {
             return Err(Refusal::SessionExpired);
         }
-        let (provider, integration) = match self.still_good(&session, &authority).await {
+        let (provider, integration) = match self.still_good(session, authority).await {
             Ok(both) => both,
-            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(&session, &refusal).await,
+            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(session, &refusal).await,
             Err(other) => return Err(other),
         };
-        let values = values(&integration, &session);
+        let values = values(&integration, session);
         if let Err(fault) = wire::check_issuer(&provider, &values, callback.iss.as_deref()) {
             tracing::warn!(provider = %provider.id, %fault, "a callback names the wrong issuer");
             return Err(REFUSED(SessionFault::Issuer));
         }
-        let secrets = self.vault.integrations(&authority).secrets(&integration).await?;
+        let secrets = self.vault.integrations(authority).secrets(&integration).await?;
         if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
             return Err(REFUSED(SessionFault::Issuer));
         }
-        self.go_on(&provider, &session, &opening, &callback).await
+        self.go_on(provider, integration, returned).await
     }
 
     /// A code that dies sooner than its session takes the session with it: better told at once than by the provider.
@@ -94,19 +117,22 @@ impl Broker {
     }
 
     async fn go_on(
-        &self,
-        provider: &Provider,
-        session: &Session,
-        opening: &Opening,
-        callback: &Callback,
+        self: &Arc<Self>,
+        provider: Arc<Provider>,
+        integration: Integration,
+        returned: &Return,
     ) -> Result<Url, Refusal> {
+        let Return { callback, opening, session, .. } = returned;
         match &callback.returned {
+            Returned::Code(code) if integration.finish == Finish::Page => {
+                self.finish_at_once(provider, integration, returned, code).await
+            }
             Returned::Code(code) => {
                 let sessions = self.vault.sessions();
                 let kept = Kept {
                     code,
                     captured: &callback.captured,
-                    good_until: self.good_until(provider, session),
+                    good_until: self.good_until(&provider, session),
                 };
                 let kept = sessions.returned(session, opening, kept).await?;
                 let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
@@ -135,7 +161,7 @@ impl Broker {
 }
 
 /// The tenant's redirect URL, which was compared when the session was made, with our parameters behind its own.
-fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
+pub(super) fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
     let mut url = Url::parse(&session.made.redirect_url).map_err(|_| Refusal::Internal)?;
     url.query_pairs_mut().extend_pairs(params);
     Ok(url)

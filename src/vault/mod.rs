@@ -15,6 +15,7 @@ mod integrations;
 mod keyring;
 mod keys;
 mod members;
+mod product;
 mod schema;
 mod sessions;
 mod sign_ups;

@@ -41,7 +41,7 @@ struct IntegrationAnswer<'a> {
 fn finish(word: Option<&str>) -> Result<Finish, Refusal> {
     let Some(word) = word else { return Ok(Finish::Backend) };
     Finish::parse(word).ok_or_else(|| {
-        Refusal::field("finish", "must be `backend`; this version does not serve another finish yet")
+        Refusal::field("finish", "must be `backend` or `page`")
     })
 }
 
