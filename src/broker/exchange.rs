@@ -7,8 +7,8 @@ use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
-    ApiKeyLimits, Authority, Completing, Connection, ExchangeInputs, Finish, Integration, MoreToken, NewGrant, Session, SessionState,
-    Tokens,
+    ApiKeyLimits, Authority, Completing, Connection, ExchangeInputs, Finish, Integration, MoreToken,
+    NewGrant, Session, SessionState, Tokens,
 };
 use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
 use std::sync::Arc;

@@ -187,10 +187,7 @@ impl Broker {
     }
 
     /// The outer refusal: the session was not claimed, and nothing was sent.
-    async fn claim_and_exchange(
-        &self,
-        mut checked: Checked,
-    ) -> Result<Result<Connection, Refusal>, Refusal> {
+    async fn claim_and_exchange(&self, mut checked: Checked) -> Result<Result<Connection, Refusal>, Refusal> {
         let claimed = self.vault.sessions().begin_exchange(&checked.session).await?;
         checked.session = claimed.ok_or(Refusal::SessionExpired)?;
         Ok(self.exchange(checked).await)

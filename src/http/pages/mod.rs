@@ -153,6 +153,9 @@ fn masked(address: &str) -> String {
 }
 
 #[cfg(test)]
+mod contrast;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{EmailAddress, Timestamp};

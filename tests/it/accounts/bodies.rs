@@ -54,6 +54,8 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::ListApiKeys
         | RouteName::RevokeApiKey
         | RouteName::OpenAuthorization
+        // Goes with the cookie of its page: `sessions::page_finish`.
+        | RouteName::StartAuthorization
         | RouteName::Callback
         | RouteName::ListConnections
         | RouteName::ShowConnection

@@ -14,7 +14,7 @@ pub mod tenant;
 use std::path::{Path, PathBuf};
 
 /// A tool that `make tools` installed: named by an environment variable, else in the target folder.
-fn tool(variable: &str, place: &str) -> PathBuf {
+pub fn tool(variable: &str, place: &str) -> PathBuf {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.unwrap_or_else(|| {
         // CARGO_TARGET_TMPDIR is `<target>/tmp`.
