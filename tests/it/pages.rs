@@ -122,6 +122,7 @@ async fn people_of_all_kinds_can_use_every_page() {
             "/forge": "<body>",
             "/frame": format!("<body><iframe src=\"{framed}\" title=\"-\"></iframe>"),
         },
+        "home": HOME,
         "journeys": ["http://localhost:3000/with", "http://localhost:3000/without"],
         "attack": {
             "open": attacked,
