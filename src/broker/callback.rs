@@ -10,7 +10,7 @@ use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
 use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Finish, Integration, Kept, Opening, Session, SessionState};
+use crate::vault::{Authority, ExchangeInputs, Finish, Integration, Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
 use std::sync::Arc;
 use url::Url;
@@ -27,9 +27,8 @@ pub struct Arrival<'a> {
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
-/// A return in the browser that left.
-pub(super) struct Return {
-    pub callback: Callback,
+/// What a state led to.
+pub(super) struct Taken {
     pub opening: Opening,
     pub session: Session,
     pub authority: Authority,
@@ -40,14 +39,7 @@ const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
 impl Broker {
     /// Where to send the browser next. A refusal is for a page: without a usable session there is nowhere to redirect to.
     pub async fn callback(self: &Arc<Self>, arrival: Arrival<'_>) -> Result<Url, Refused> {
-        let outcome = match self.recognise(&arrival).await {
-            Ok(returned) => match self.judge(&arrival, &returned).await {
-                Ok(url) => Ok(url),
-                Err(refusal) => Err(self.named(&returned.session, &returned.authority, refusal).await),
-            },
-            // Nothing of the tenant's is shown to a browser that is not known to have left for it.
-            Err(refusal) => Err(refusal.into()),
-        };
+        let outcome = self.judge(&arrival).await;
         let word = match &outcome {
             Ok(_) => "ok",
             Err(Refused { refusal, .. }) => {
@@ -60,8 +52,7 @@ impl Broker {
         outcome
     }
 
-    /// Takes the state and compares path and cookie.
-    async fn recognise(&self, arrival: &Arrival<'_>) -> Result<Return, Refusal> {
+    async fn judge(self: &Arc<Self>, arrival: &Arrival<'_>) -> Result<Url, Refused> {
         let id = ProviderId::parse(arrival.provider).ok_or(REFUSED(SessionFault::Path))?;
         let provider = self.provider(&id).map_err(|_| REFUSED(SessionFault::Path))?;
         let callback = wire::read_callback(&provider, arrival.query).map_err(|fault| {
@@ -70,15 +61,30 @@ impl Broker {
         })?;
         let taken = self.vault.sessions().take_state(&callback.state).await?;
         let (opening, session, authority) = taken.ok_or(REFUSED(SessionFault::State))?;
-        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != id {
-            return Err(REFUSED(SessionFault::Path));
+        let taken = Taken { opening, session, authority };
+        match self.judge_return(arrival, &id, &callback, &taken).await {
+            Ok(url) => Ok(url),
+            // Nothing of the tenant's is shown to a browser that is not known to have left for it.
+            Err(refusal @ Refusal::SessionRefused(SessionFault::Path | SessionFault::Cookie)) => {
+                Err(refusal.into())
+            }
+            Err(refusal) => Err(self.named(&taken.session, &taken.authority, refusal).await),
         }
-        self.check_cookie(arrival, &session, &opening)?;
-        Ok(Return { callback, opening, session, authority })
     }
 
-    async fn judge(self: &Arc<Self>, arrival: &Arrival<'_>, returned: &Return) -> Result<Url, Refusal> {
-        let Return { callback, session, authority, .. } = returned;
+    /// Path and cookie come first: whoever is refused after them is the browser that left.
+    async fn judge_return(
+        self: &Arc<Self>,
+        arrival: &Arrival<'_>,
+        id: &ProviderId,
+        callback: &Callback,
+        taken: &Taken,
+    ) -> Result<Url, Refusal> {
+        let Taken { opening, session, authority } = taken;
+        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != *id {
+            return Err(REFUSED(SessionFault::Path));
+        }
+        self.check_cookie(arrival, session, opening)?;
         if session.state != SessionState::Pending {
             return Err(Refusal::SessionExpired);
         }
@@ -96,7 +102,7 @@ impl Broker {
         if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
             return Err(REFUSED(SessionFault::Issuer));
         }
-        self.go_on(provider, integration, returned).await
+        self.go_on(provider, integration, callback, taken).await
     }
 
     /// A code that dies sooner than its session takes the session with it: better told at once than by the provider.
@@ -120,12 +126,19 @@ impl Broker {
         self: &Arc<Self>,
         provider: Arc<Provider>,
         integration: Integration,
-        returned: &Return,
+        callback: &Callback,
+        taken: &Taken,
     ) -> Result<Url, Refusal> {
-        let Return { callback, opening, session, .. } = returned;
+        let Taken { opening, session, .. } = taken;
         match &callback.returned {
             Returned::Code(code) if integration.finish == Finish::Page => {
-                self.finish_at_once(provider, integration, returned, code).await
+                let inputs = ExchangeInputs {
+                    code: code.clone(),
+                    redirect_uri: opening.redirect_uri.clone(),
+                    verifier: opening.verifier.clone(),
+                    captured: callback.captured.clone(),
+                };
+                self.finish_at_once(provider, integration, taken, inputs).await
             }
             Returned::Code(code) => {
                 let sessions = self.vault.sessions();

@@ -7,12 +7,12 @@
 //! Cross-Site Request Forgery Prevention, signed double submit), and the return only in the browser that pressed it.
 
 use super::authorize::{Begin, Opened, SessionCookie, values};
-use super::callback::{Return, back};
+use super::callback::{Taken, back};
 use super::exchange::Checked;
 use super::{Broker, authorize::SESSION_LIFE};
 use crate::catalog::Provider;
 use crate::crypto::hash::{hmac_sha256, same};
-use crate::domain::{AuthorizationCode, ProviderId, Refusal, Scopes, SessionFault, Ticket};
+use crate::domain::{Action, Deed, ProviderId, Refusal, Scopes, SessionFault, Ticket};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, ExchangeInputs, Finish, Integration, Session, VaultError};
@@ -116,10 +116,17 @@ impl Broker {
     /// The button of the page: on to the provider, with the cookie of an opening.
     pub async fn start(&self, provider: &ProviderId, start: Start<'_>) -> Result<Opened, Refused> {
         let outcome = match self.by_link(provider, start.ticket).await {
-            Ok((session, by)) => match self.start_from_page(&session, &by, &start).await {
-                Ok(opened) => Ok(opened),
-                Err(refusal) => Err(self.named(&session, &by, refusal).await),
-            },
+            Ok((session, by)) => {
+                let outcome = self.start_from_page(&session, &by, &start).await;
+                self.vault
+                    .audit(&by)
+                    .record(about(&session, Deed::of(Action::SessionOpened, &outcome)))
+                    .await?;
+                match outcome {
+                    Ok(opened) => Ok(opened),
+                    Err(refusal) => Err(self.named(&session, &by, refusal).await),
+                }
+            }
             Err(refusal) => Err(refusal.into()),
         };
         metrics::session("opened", outcome.as_ref().map_or_else(|refused| refused.refusal.code(), |_| "ok"));
@@ -163,16 +170,10 @@ impl Broker {
         self: &Arc<Self>,
         provider: Arc<Provider>,
         integration: Integration,
-        returned: &Return,
-        code: &AuthorizationCode,
+        taken: &Taken,
+        inputs: ExchangeInputs,
     ) -> Result<Url, Refusal> {
-        let inputs = ExchangeInputs {
-            code: code.clone(),
-            redirect_uri: returned.opening.redirect_uri.clone(),
-            verifier: returned.opening.verifier.clone(),
-            captured: returned.callback.captured.clone(),
-        };
-        let (session, by) = (returned.session.clone(), returned.authority.clone());
+        let (session, by) = (taken.session.clone(), taken.authority.clone());
         let checked = Checked { by, session, provider, integration, inputs: Some(inputs) };
         let broker = Arc::clone(self);
         let work = self.ports.tasks.finish(async move { broker.claim_and_exchange(checked).await });
@@ -180,9 +181,9 @@ impl Broker {
         metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         match outcome {
             Ok(connection) => {
-                back(&returned.session, &[("status", "connected"), ("connection", connection.id.as_str())])
+                back(&taken.session, &[("status", "connected"), ("connection", connection.id.as_str())])
             }
-            Err(refusal) => back(&returned.session, &[("status", "failed"), ("code", refusal.code())]),
+            Err(refusal) => back(&taken.session, &[("status", "failed"), ("code", refusal.code())]),
         }
     }
 
@@ -190,7 +191,15 @@ impl Broker {
     async fn claim_and_exchange(&self, mut checked: Checked) -> Result<Result<Connection, Refusal>, Refusal> {
         let claimed = self.vault.sessions().begin_exchange(&checked.session).await?;
         checked.session = claimed.ok_or(Refusal::SessionExpired)?;
-        Ok(self.exchange(checked).await)
+        let (session, by) = (checked.session.clone(), checked.by.clone());
+        let outcome = self.exchange(checked).await;
+        let deed = about(&session, Deed::of(Action::SessionCompleted, &outcome));
+        let deed = match &outcome {
+            Ok(connection) => deed.about("connection", &connection.id),
+            Err(_) => deed,
+        };
+        let recorded = self.vault.audit(&by).record(deed).await.map_err(Refusal::from);
+        Ok(recorded.and(outcome))
     }
 }
 
@@ -218,6 +227,15 @@ pub(super) fn check_page(finish: Finish, request: &Begin) -> Result<(), Refusal>
 fn proof(cookie: &str, session: &Session) -> String {
     let message = format!("grantkeep start {}", session.id);
     URL_SAFE_NO_PAD.encode(hmac_sha256(cookie.as_bytes(), message.as_bytes()))
+}
+
+/// Says of a deed that it was done to this session.
+fn about(session: &Session, deed: Deed) -> Deed {
+    let slot = &session.made.slot;
+    deed.about("session", &session.id)
+        .about("provider", &slot.provider)
+        .about("end_user", slot.end_user.as_str())
+        .about("account", slot.account.as_str())
 }
 
 fn host(url: &str) -> String {

@@ -13,6 +13,7 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 /// URLs of ours hold tickets.
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const ORIGIN_ONLY: HeaderValue = HeaderValue::from_static("strict-origin");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
@@ -31,12 +32,12 @@ const ASKING_POLICY_WITHOUT_TLS: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; form-action 'self' https: http:; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// The headers of a page whose button leads on to `place`. Its referrer goes to nobody but us, and is there at all because
+/// The headers of a page whose button leads on to `place`. Its referrer is our origin and no more, and is there at all because
 /// without one a browser calls the page's own origin `null` (Fetch, "append a request Origin header").
 pub(super) fn asking(response: &mut HttpResponse, place: &Url) {
     let policy = if place.scheme() == "http" { ASKING_POLICY_WITHOUT_TLS } else { ASKING_POLICY };
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response.headers_mut().insert(REFERRER_POLICY, SAME_ORIGIN);
+    response.headers_mut().insert(REFERRER_POLICY, ORIGIN_ONLY);
 }
 
 /// Adds them. What the handler says of caching, of referrers and of its page's policy stays.

@@ -134,7 +134,7 @@ pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
 }
 
-/// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
+/// A session took a step (`created`, `shown`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
 pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
 }
