@@ -135,3 +135,30 @@ async fn people_of_all_kinds_can_use_every_page() {
     let counts = world.sandbox.control().counts();
     assert_eq!(counts.exchanges, 2, "both journeys, and nothing of the attack");
 }
+
+/// The same looks at a page on which everything is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_page_is_seen() {
+    let bad = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src-elem 'unsafe-inline'\">\
+        <style>:focus { outline: none } button { height: 20px } p { color: #999; width: 2000px }</style>\
+        <body><p style=\"color: red\">faint, and too wide</p><form><input><button>x</button></form>";
+    let plan = json!({
+        "pages": [{
+            "name": "bad", "urls": ["http://localhost:3000/bad"], "press": false, "title": "Something else",
+        }],
+        "elsewhere": { "/bad": bad },
+        "journeys": [],
+    });
+    let wrong = tokio::task::spawn_blocking(move || look(&plan)).await.expect("it ends");
+    for fault in [
+        "not “Something else”",
+        "color-contrast",
+        ": label: ",
+        "scrolls sideways",
+        "bad 390 dark: 20 pixels high",
+        "no visible focus",
+        "Content Security Policy",
+    ] {
+        assert!(wrong.iter().any(|line| line.contains(fault)), "{fault}: {}", wrong.join("\n"));
+    }
+}

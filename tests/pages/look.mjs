@@ -164,9 +164,8 @@ async function attack({ open: link, forge, frame }) {
 }
 
 for (const page of plan.pages) await see(page);
-await journey(true, plan.journeys[0]);
-await journey(false, plan.journeys[1]);
-await attack(plan.attack);
+for (const [n, from] of plan.journeys.entries()) await journey(n === 0, from);
+if (plan.attack) await attack(plan.attack);
 await browser.close();
 for (const fault of faults) console.log(fault);
 process.exitCode = faults.length ? 1 : 0;
