@@ -3,10 +3,13 @@
 use super::page_finish::{connected, decide, press};
 use super::{World, decide_on, refused};
 use crate::on_both_stores;
-use crate::support::app::Stores;
+use crate::support::app::{App, Stores};
 use crate::support::browser::{Browser, Page, http};
+use crate::support::clock::Ahead;
 use reqwest::header::{COOKIE, ORIGIN};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 #[track_caller]
@@ -151,6 +154,38 @@ on_both_stores!(whoever_opens_the_link_is_told_for_whom_it_is, |stores: Stores| 
     let connection = world.tenant.get(&format!("/v1/connections/{id}")).await.expect(200).body;
     assert_eq!(connection["end_user"], "mallory");
 });
+
+on_both_stores!(the_button_is_pressed_at_its_own_provider, |stores: Stores| async move {
+    let world = World::with_page(stores).await;
+    let mut browser = Browser::new();
+    let page = browser.get(&world.link("u", "Ada").await).await;
+    for elsewhere in ["slack", "absent"] {
+        let mut form = page.form();
+        form.action.set_path(&format!("/authorize-{elsewhere}/start"));
+        let answer = browser.send(&page, &form).await;
+        refused(&answer, 403, "session_refused");
+        assert!(!answer.body.contains("Acme"), "{}", answer.body);
+    }
+    press(&mut browser, &page).await;
+});
+
+/// On the embedded store, whose time is the clock of the case; Redis keeps its own.
+#[tokio::test]
+async fn a_page_is_good_for_ten_minutes() {
+    let clock = Arc::new(Ahead::default());
+    let world = World::on_page(App::start_by(Stores::Embedded, &[], clock.clone()).await).await;
+    let (mut early, mut late) = (Browser::new(), Browser::new());
+    let early_page = early.get(&world.link("early", "Ada").await).await;
+    let late_page = late.get(&world.link("late", "Bob").await).await;
+    clock.pass(Duration::from_secs(10 * 60 - 5));
+    let provider = press(&mut early, &early_page).await;
+    let back = decide_on(&mut early, &provider, "allow").await;
+    connected(&early.get(back.as_str()).await);
+    clock.pass(Duration::from_secs(6));
+    refused(&late.send(&late_page, &late_page.form()).await, 410, "session_expired");
+    refused(&late.get(late_page.url.as_str()).await, 410, "session_expired");
+    assert_eq!(world.exchange_requests(), 1);
+}
 
 /// What an answer that was read as JSON says is the same as on the page.
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{World, decide_on, problem, refused, sent_back};
 use crate::on_both_stores;
-use crate::support::app::Stores;
+use crate::support::app::{App, Stores};
 use crate::support::browser::{Browser, Page};
 use crate::support::tenant::{Answer, HOME};
 use grantkeep::sandbox::{Endpoint, Fault, Grant, Rule};
@@ -28,7 +28,11 @@ pub(super) async fn enable(world: &World, finish: &str) -> Answer {
 impl World {
     /// Whose integration finishes on the page.
     pub(super) async fn with_page(stores: Stores) -> Self {
-        let world = Self::new(stores).await;
+        Self::on_page(App::start(stores).await).await
+    }
+
+    pub(super) async fn on_page(app: App) -> Self {
+        let world = Self::on(app).await;
         let enabled = enable(&world, "page").await.expect(200);
         assert_eq!(enabled.text("finish"), "page");
         world
