@@ -48,6 +48,17 @@ impl World {
         self.tenant.post("/authorize-sandbox", &fields).await.expect(201).text("authorize_url")
     }
 
+    /// With the longest names there can be, one of them from right to left, and many scopes.
+    async fn crowded(&self) -> String {
+        let scopes: Vec<String> =
+            (0..12).map(|n| format!("https://scopes.example/auth/{}{n}", "a".repeat(60))).collect();
+        let fields = json!({
+            "end_user": "u", "account": "W".repeat(255), "end_user_label": format!("عدا {}", "ä".repeat(190)),
+            "scopes": scopes,
+        });
+        self.tenant.post("/authorize-sandbox", &fields).await.expect(201).text("authorize_url")
+    }
+
     async fn mailed(&self, email: &str) -> String {
         let fields = json!({ "email": email, "password": PASSWORD, "product": "Acme CRM" });
         answer(with_json(http().post(format!("{}/signup", self.app.url)), &fields)).await.expect(202);
@@ -80,6 +91,10 @@ impl World {
             (
                 RouteName::OpenAuthorization,
                 page("connect", &[&self.link().await], false, "Connect Sandbox · Acme"),
+            ),
+            (
+                RouteName::OpenAuthorization,
+                page("crowded", &[&self.crowded().await], false, "Connect Sandbox"),
             ),
             (RouteName::OpenAuthorization, page("over", &[&used], false, "This took too long · Acme CRM")),
             (RouteName::Callback, page("refused", &[&one, &two], false, "This is not the browser")),
