@@ -2,19 +2,21 @@
 
 use super::Broker;
 use super::integrations::{check_scopes, refuse};
+use super::page::{Refused, Way, check_page};
 use crate::catalog::{AskedAt, Pkce, Provider, Values};
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Integration, NewSession, Opening, Session, SessionState, Slot};
+use crate::vault::{Authority, Finish, Integration, NewSession, Opening, Session, SessionState, Slot};
 use crate::wire::{self, AuthorizeInputs, pkce};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
 /// How long a session may be completed.
-const SESSION_LIFE: Duration = Duration::from_mins(10);
+pub(super) const SESSION_LIFE: Duration = Duration::from_mins(10);
 const LONGEST_LABEL: usize = 200;
 
 /// What a tenant's backend asks for.
@@ -78,6 +80,7 @@ impl Broker {
     async fn make(&self, by: &Authority, request: Begin) -> Result<Begun, Refusal> {
         let provider = self.provider(&request.slot.provider)?;
         let integration = self.integration(by, &provider.id).await?;
+        check_page(integration.finish, &request)?;
         let scopes = request.scopes.unwrap_or_else(|| integration.scopes.clone());
         check_scopes(&scopes)?;
         check_label(request.label.as_deref())?;
@@ -109,25 +112,67 @@ impl Broker {
         Ok(Begun { session: session.id, authorize_url: url, expires_at })
     }
 
-    /// Opens a session's link: a state, a PKCE pair and a cookie of this opening. May be done again, by a reload or by
-    /// whoever previews links.
-    pub async fn open(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
-        let outcome = self.send_away(provider, ticket).await;
-        metrics::session("opened", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+    /// Opens a session's link: a state, a PKCE pair and a cookie of this opening, or a page that asks first. May be done
+    /// again, by a reload or by whoever previews links.
+    pub async fn open(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Way, Refused> {
+        let outcome = match self.by_link(provider, ticket).await {
+            Ok((session, by)) => match self.way(&session, &by).await {
+                Ok(way) => Ok(way),
+                Err(refusal) => Err(self.named(&session, &by, refusal).await),
+            },
+            Err(refusal) => Err(refusal.into()),
+        };
+        let (step, word) = match &outcome {
+            Ok(Way::Page(_)) => ("shown", "ok"),
+            Ok(Way::Away(_)) => ("opened", "ok"),
+            Err(refused) => ("opened", refused.refusal.code()),
+        };
+        metrics::session(step, word);
         outcome
     }
 
-    async fn send_away(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
+    /// The session of a link that came to its own provider's path, and the proof that the link gives.
+    pub(super) async fn by_link(
+        &self,
+        provider: &ProviderId,
+        ticket: &Ticket,
+    ) -> Result<(Session, Authority), Refusal> {
         let found = self.vault.sessions().by_ticket(ticket).await?;
         let (session, authority) = found.ok_or(Refusal::SessionRefused(SessionFault::Link))?;
         if session.made.slot.provider != *provider {
             return Err(Refusal::SessionRefused(SessionFault::Path));
         }
-        let (provider, integration) = self.still_good(&session, &authority).await?;
-        if session.state != SessionState::Pending {
-            return Err(Refusal::SessionExpired);
+        Ok((session, authority))
+    }
+
+    async fn way(&self, session: &Session, by: &Authority) -> Result<Way, Refusal> {
+        let (provider, integration) = self.still_open(session, by).await?;
+        match integration.finish {
+            Finish::Backend => self.send_away(session, &provider, &integration).await.map(Way::Away),
+            Finish::Page => {
+                let asked = self.page_of(session, by, &provider, &integration).await?;
+                Ok(Way::Page(Box::new(asked)))
+            }
         }
-        let cookie = self.cookie(&session);
+    }
+
+    /// As [`Self::still_good`], for a session that nobody has come back to yet.
+    pub(super) async fn still_open(
+        &self,
+        session: &Session,
+        by: &Authority,
+    ) -> Result<(Arc<Provider>, Integration), Refusal> {
+        let both = self.still_good(session, by).await?;
+        if session.state == SessionState::Pending { Ok(both) } else { Err(Refusal::SessionExpired) }
+    }
+
+    pub(super) async fn send_away(
+        &self,
+        session: &Session,
+        provider: &Provider,
+        integration: &Integration,
+    ) -> Result<Opened, Refusal> {
+        let cookie = self.cookie(session);
         let redirect_uri = self.callback_url(&session.tenant, &provider.id).to_string();
         let verifier = pkce::verifier(&*self.ports.chance);
         let challenge = pkce::challenge(&verifier);
@@ -136,16 +181,16 @@ impl Broker {
             redirect_uri: redirect_uri.clone(),
             verifier: (provider.authorize.pkce == Pkce::S256).then_some(verifier),
         };
-        let state = self.vault.sessions().open(&session, &opening).await?;
+        let state = self.vault.sessions().open(session, &opening).await?;
         let inputs = AuthorizeInputs {
             client_id: &integration.client_id,
             redirect_uri: &redirect_uri,
             scopes: &session.made.scopes,
             state: &state,
             code_challenge: &challenge,
-            values: &values(&integration, &session),
+            values: &values(integration, session),
         };
-        let location = wire::authorize_url(&provider, &inputs).map_err(|error| {
+        let location = wire::authorize_url(provider, &inputs).map_err(|error| {
             tracing::warn!(provider = %provider.id, %error, "no authorization URL could be made");
             Refusal::IntegrationMisconfigured { error: error.to_string() }
         })?;
@@ -166,7 +211,7 @@ impl Broker {
         format!("{prefix}gk-{}", session.cookie_tag())
     }
 
-    fn is_https(&self) -> bool {
+    pub(super) fn is_https(&self) -> bool {
         self.settings.public_url.scheme() == "https"
     }
 
@@ -175,7 +220,7 @@ impl Broker {
         &self,
         session: &Session,
         by: &Authority,
-    ) -> Result<(std::sync::Arc<Provider>, Integration), Refusal> {
+    ) -> Result<(Arc<Provider>, Integration), Refusal> {
         if session.made.expires_at <= self.ports.clock.now() {
             return Err(Refusal::SessionExpired);
         }

@@ -1,16 +1,18 @@
-//! The return from a provider: who comes back, from where, and for whom. Nothing is exchanged here.
+//! The return from a provider: who comes back, from where, and for whom. Nothing is exchanged before all of that is known.
 //!
 //! RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 4.4 and 4.7, and the draft "Updates to OAuth 2.0 Security Best Current
 //! Practice" (cross-user session fixation): the state is taken once, and only then are path, cookie and issuer compared.
 
 use super::Broker;
 use super::authorize::values;
+use super::page::Refused;
 use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
 use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
-use crate::vault::{Kept, Opening, Session, SessionState};
+use crate::vault::{Authority, ExchangeInputs, Finish, Integration, Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
+use std::sync::Arc;
 use url::Url;
 
 /// A browser that came to the callback.
@@ -25,15 +27,22 @@ pub struct Arrival<'a> {
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
+/// What a state led to.
+pub(super) struct Taken {
+    pub opening: Opening,
+    pub session: Session,
+    pub authority: Authority,
+}
+
 const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
 
 impl Broker {
     /// Where to send the browser next. A refusal is for a page: without a usable session there is nowhere to redirect to.
-    pub async fn callback(&self, arrival: Arrival<'_>) -> Result<Url, Refusal> {
+    pub async fn callback(self: &Arc<Self>, arrival: Arrival<'_>) -> Result<Url, Refused> {
         let outcome = self.judge(&arrival).await;
         let word = match &outcome {
             Ok(_) => "ok",
-            Err(refusal) => {
+            Err(Refused { refusal, .. }) => {
                 // The values stay out of the log: they are what an attacker would want to find there.
                 tracing::warn!(code = refusal.code(), ?refusal, "a callback was refused");
                 refusal.code()
@@ -43,7 +52,7 @@ impl Broker {
         outcome
     }
 
-    async fn judge(&self, arrival: &Arrival<'_>) -> Result<Url, Refusal> {
+    async fn judge(self: &Arc<Self>, arrival: &Arrival<'_>) -> Result<Url, Refused> {
         let id = ProviderId::parse(arrival.provider).ok_or(REFUSED(SessionFault::Path))?;
         let provider = self.provider(&id).map_err(|_| REFUSED(SessionFault::Path))?;
         let callback = wire::read_callback(&provider, arrival.query).map_err(|fault| {
@@ -52,28 +61,48 @@ impl Broker {
         })?;
         let taken = self.vault.sessions().take_state(&callback.state).await?;
         let (opening, session, authority) = taken.ok_or(REFUSED(SessionFault::State))?;
-        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != id {
+        let taken = Taken { opening, session, authority };
+        match self.judge_return(arrival, &id, &callback, &taken).await {
+            Ok(url) => Ok(url),
+            // Nothing of the tenant's is shown to a browser that is not known to have left for it.
+            Err(refusal @ Refusal::SessionRefused(SessionFault::Path | SessionFault::Cookie)) => {
+                Err(refusal.into())
+            }
+            Err(refusal) => Err(self.named(&taken.session, &taken.authority, refusal).await),
+        }
+    }
+
+    /// Path and cookie come first: whoever is refused after them is the browser that left.
+    async fn judge_return(
+        self: &Arc<Self>,
+        arrival: &Arrival<'_>,
+        id: &ProviderId,
+        callback: &Callback,
+        taken: &Taken,
+    ) -> Result<Url, Refusal> {
+        let Taken { opening, session, authority } = taken;
+        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != *id {
             return Err(REFUSED(SessionFault::Path));
         }
-        self.check_cookie(arrival, &session, &opening)?;
+        self.check_cookie(arrival, session, opening)?;
         if session.state != SessionState::Pending {
             return Err(Refusal::SessionExpired);
         }
-        let (provider, integration) = match self.still_good(&session, &authority).await {
+        let (provider, integration) = match self.still_good(session, authority).await {
             Ok(both) => both,
-            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(&session, &refusal).await,
+            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(session, &refusal).await,
             Err(other) => return Err(other),
         };
-        let values = values(&integration, &session);
+        let values = values(&integration, session);
         if let Err(fault) = wire::check_issuer(&provider, &values, callback.iss.as_deref()) {
             tracing::warn!(provider = %provider.id, %fault, "a callback names the wrong issuer");
             return Err(REFUSED(SessionFault::Issuer));
         }
-        let secrets = self.vault.integrations(&authority).secrets(&integration).await?;
+        let secrets = self.vault.integrations(authority).secrets(&integration).await?;
         if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
             return Err(REFUSED(SessionFault::Issuer));
         }
-        self.go_on(&provider, &session, &opening, &callback).await
+        self.go_on(provider, integration, callback, taken).await
     }
 
     /// A code that dies sooner than its session takes the session with it: better told at once than by the provider.
@@ -94,19 +123,29 @@ impl Broker {
     }
 
     async fn go_on(
-        &self,
-        provider: &Provider,
-        session: &Session,
-        opening: &Opening,
+        self: &Arc<Self>,
+        provider: Arc<Provider>,
+        integration: Integration,
         callback: &Callback,
+        taken: &Taken,
     ) -> Result<Url, Refusal> {
+        let Taken { opening, session, .. } = taken;
         match &callback.returned {
+            Returned::Code(code) if integration.finish == Finish::Page => {
+                let inputs = ExchangeInputs {
+                    code: code.clone(),
+                    redirect_uri: opening.redirect_uri.clone(),
+                    verifier: opening.verifier.clone(),
+                    captured: callback.captured.clone(),
+                };
+                self.finish_at_once(provider, integration, taken, inputs).await
+            }
             Returned::Code(code) => {
                 let sessions = self.vault.sessions();
                 let kept = Kept {
                     code,
                     captured: &callback.captured,
-                    good_until: self.good_until(provider, session),
+                    good_until: self.good_until(&provider, session),
                 };
                 let kept = sessions.returned(session, opening, kept).await?;
                 let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
@@ -135,7 +174,7 @@ impl Broker {
 }
 
 /// The tenant's redirect URL, which was compared when the session was made, with our parameters behind its own.
-fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
+pub(super) fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
     let mut url = Url::parse(&session.made.redirect_url).map_err(|_| Refusal::Internal)?;
     url.query_pairs_mut().extend_pairs(params);
     Ok(url)

@@ -8,8 +8,8 @@ use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
-    ApiKeyLimits, Authority, Completing, Connection, Integration, MoreToken, NewGrant, Session, SessionState,
-    Tokens,
+    ApiKeyLimits, Authority, Completing, Connection, ExchangeInputs, Finish, Integration, MoreToken,
+    NewGrant, Session, SessionState, Tokens,
 };
 use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
 use std::sync::Arc;
@@ -28,12 +28,14 @@ pub struct Complete {
     pub limits: ApiKeyLimits,
 }
 
-/// A session whose finisher has been checked, ready to be exchanged.
-struct Checked {
-    by: Authority,
-    session: Session,
-    provider: Arc<Provider>,
-    integration: Integration,
+/// A claimed session whose finisher has been checked as its integration says, ready to be exchanged.
+pub(super) struct Checked {
+    pub by: Authority,
+    pub session: Session,
+    pub provider: Arc<Provider>,
+    pub integration: Integration,
+    /// The code and what goes with it, where they are at hand; otherwise the session keeps them.
+    pub inputs: Option<ExchangeInputs>,
 }
 
 /// An exchange that brought nothing.
@@ -60,7 +62,7 @@ impl Broker {
 
     async fn complete_checked(&self, by: &Authority, request: Complete) -> Result<Connection, Refusal> {
         let session = match self.vault.sessions().by_completion(&request.completion, by).await? {
-            Completing::Unknown => return Err(Refusal::NotFound { what: "such a completion".to_owned() }),
+            Completing::Unknown => return Err(no_completion()),
             Completing::Ended => return Err(Refusal::SessionExpired),
             Completing::Session(session) => *session,
         };
@@ -82,18 +84,20 @@ impl Broker {
         let (provider, integration) = self.still_good(&session, by).await?;
         let claimed = self.vault.sessions().begin_exchange(&session).await?;
         let session = claimed.ok_or_else(being_completed)?;
-        self.exchange(Checked { by: by.clone(), session, provider, integration }).await
+        let by = by.clone();
+        self.exchange(Checked { by, session, provider, integration, inputs: None }).await
     }
 
-    async fn exchange(&self, checked: Checked) -> Result<Connection, Refusal> {
+    pub(super) async fn exchange(&self, checked: Checked) -> Result<Connection, Refusal> {
         let sessions = self.vault.sessions();
         let grant = match self.ask(&checked).await {
             Ok(grant) => grant,
-            Err(Failed { refusal, again: true }) => {
+            // On a page nobody holds a completion to try again with.
+            Err(Failed { refusal, again: true }) if checked.integration.finish == Finish::Backend => {
                 sessions.return_again(&checked.session).await?;
                 return Err(refusal);
             }
-            Err(Failed { refusal, again: false }) => {
+            Err(Failed { refusal, .. }) => {
                 let state = SessionState::Failed(refusal.code().to_owned());
                 sessions.end(&checked.session, &state).await?;
                 return Err(refusal);
@@ -121,7 +125,10 @@ impl Broker {
     /// Exchanges the code and asks who was connected.
     async fn ask(&self, checked: &Checked) -> Result<NewGrant, Failed> {
         let stop = |refusal| Failed { refusal, again: false };
-        let inputs = self.vault.sessions().exchange_inputs(&checked.session).await;
+        let inputs = match checked.inputs.clone() {
+            Some(inputs) => Ok(Some(inputs)),
+            None => self.vault.sessions().exchange_inputs(&checked.session).await,
+        };
         let inputs = inputs.map_err(|e| stop(e.into()))?.ok_or_else(|| stop(Refusal::Internal))?;
         let secrets = self.vault.integrations(&checked.by).secrets(&checked.integration).await;
         let secret = secrets.map_err(|e| Failed { refusal: e.into(), again: true })?.client_secret;
@@ -192,6 +199,13 @@ fn other_account() -> Refusal {
     Refusal::Conflict {
         detail: "Another account of the provider is connected here, or the provider did not say which one this is. \
                  Delete that connection first, or name a different `account`."
+            .to_owned(),
+    }
+}
+
+fn no_completion() -> Refusal {
+    Refusal::NotFound {
+        what: "such a completion; an integration whose finish is `page` gives none, its sessions are completed at the return"
             .to_owned(),
     }
 }

@@ -10,6 +10,7 @@ mod connections;
 mod exchange;
 mod handout;
 mod integrations;
+mod page;
 mod profile;
 mod refresh;
 
@@ -19,6 +20,7 @@ pub use connections::Revocation;
 pub use exchange::Complete;
 pub use handout::{Handout, RefreshState, Wish};
 pub use integrations::{Enable, Enabled};
+pub use page::{Asked, Refused, Start, Way};
 
 use crate::catalog::{Catalog, Provider};
 use crate::domain::{ProviderId, Refusal, TenantId};

@@ -59,6 +59,8 @@ pub enum SessionFault {
     Issuer,
     /// The link is unknown, was used, or has expired.
     Link,
+    /// The button was not pressed on the page that this browser was shown.
+    Form,
 }
 
 /// Every way in which Grantkeep says no.

@@ -4,12 +4,12 @@ use super::body::Fields;
 use super::routes::{Access, Route};
 use super::{State, address, credentials};
 use crate::accounts::{Accounts, Authenticated, Caller};
-use crate::broker::Broker;
+use crate::broker::{Broker, Refused};
 use crate::domain::{Id, ProviderId, Refusal};
 use crate::vault::Slot;
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -93,6 +93,14 @@ impl Call {
         headers.flat_map(|value| value.split(';').filter_map(pair).collect::<Vec<_>>()).collect()
     }
 
+    /// The refusal, and for the page that tells of it whose product it was on the way to.
+    pub(super) fn refuse(&self, refused: Refused) -> Refusal {
+        if let Some(product) = refused.product {
+            self.request.extensions_mut().insert(Product(product));
+        }
+        refused.refusal
+    }
+
     /// True when the sender reads JSON and no pages.
     pub(super) fn wants_json(&self) -> bool {
         wants_json(&self.request)
@@ -121,6 +129,14 @@ impl Call {
     pub(super) fn client(&self) -> Option<std::net::IpAddr> {
         address::client(self.request.peer_addr(), self.request.headers(), &self.state.trusted_proxies)
     }
+}
+
+/// The product that a browser was on the way to, once it is known.
+struct Product(String);
+
+/// What [`Call::refuse`] left for the page.
+pub(super) fn product(request: &HttpRequest) -> Option<String> {
+    request.extensions().get::<Product>().map(|product| product.0.clone())
 }
 
 /// True when the sender reads JSON and no pages.

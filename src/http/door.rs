@@ -3,7 +3,7 @@
 //! It reads the body to its end (a request answered before that costs the client its connection), runs the handler, turns a
 //! refusal into a problem or a page, and adds what every answer has.
 
-use super::call::{Answer, Call, wants_json};
+use super::call::{Answer, Call, product, wants_json};
 use super::observe::Watch;
 use super::routes::{Access, Route};
 use super::{State, headers, pages, problem};
@@ -84,13 +84,16 @@ pub(super) async fn serve(
         Place::Route(route, _) => (route.path, route.access == Access::Browser && !wants_json(&request)),
         Place::Nowhere(_) => ("(none)", false),
     };
+    let on_a_page = as_page.then(|| request.clone());
     let watch = Watch::begin(&state, &request, pattern);
     let https = state.https;
     let answer = run(place, state, request, payload).instrument(watch.span()).await;
     let mut response = match answer {
         Ok(response) => response,
-        Err(refusal) if as_page => pages::refusal(&refusal, watch.request_id()),
-        Err(refusal) => problem::problem(&refusal, watch.request_id()),
+        Err(refusal) => match on_a_page {
+            Some(request) => pages::refusal(&refusal, watch.request_id(), product(&request).as_deref()),
+            None => problem::problem(&refusal, watch.request_id()),
+        },
     };
     headers::add(&mut response, watch.request_id(), https);
     watch.end(response.status());

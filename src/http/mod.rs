@@ -14,6 +14,7 @@ mod door;
 mod handlers;
 mod headers;
 mod observe;
+mod origin;
 mod pages;
 mod problem;
 mod routes;
@@ -58,4 +59,6 @@ struct State {
     trusted_proxies: Vec<IpNet>,
     /// True when browsers come over https.
     https: bool,
+    /// What browsers call our pages' origin.
+    origin: String,
 }

@@ -90,6 +90,7 @@ routes! {
     EnableProvider: POST "/enable-provider", Caller(IntegrationsWrite), Foreign::Field("provider", Thing::Integration);
     BeginAuthorization: POST "/authorize-{provider}", Caller(ConnectionsWrite), Foreign::Path("provider", Thing::Integration);
     OpenAuthorization: GET "/authorize-{provider}", Browser, OWN_AUTHORITY;
+    StartAuthorization: POST "/authorize-{provider}/start", Browser, OWN_AUTHORITY;
     Callback: GET "/authorization-success/{tenant}/{provider}", Browser, Foreign::Path("tenant", Thing::Tenant);
     CompleteAuthorization: POST "/complete-authorization", Caller(ConnectionsWrite), Foreign::Field("completion", Thing::Completion);
     GetAccessToken: POST "/get-access-token", Caller(TokensRead), Foreign::Field("end_user", Thing::EndUser);

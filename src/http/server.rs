@@ -111,6 +111,7 @@ pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
         body_limit: settings.body_limit,
         trusted_proxies: settings.trusted_proxies,
         https: settings.public_url.scheme() == "https",
+        origin: settings.public_url.origin().ascii_serialization(),
     });
     let operators =
         Data::new(Admin { metrics: state.metrics, ready: state.ready, draining: Arc::clone(&draining) });

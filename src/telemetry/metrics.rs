@@ -155,7 +155,7 @@ pub fn refresh_held(held: bool) {
     gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
 }
 
-/// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
+/// A session took a step (`created`, `shown`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
 pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
 }

@@ -13,6 +13,8 @@ const KIND: &str = "integration";
 pub enum Finish {
     /// The tenant's backend, with the end user of its own login session.
     Backend,
+    /// The end user, on a page of ours, who is told for whom it is.
+    Page,
 }
 
 impl Finish {
@@ -20,12 +22,13 @@ impl Finish {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backend => "backend",
+            Self::Page => "page",
         }
     }
 
     /// The finish of that word.
     pub fn parse(text: &str) -> Option<Self> {
-        (text == "backend").then_some(Self::Backend)
+        [Self::Backend, Self::Page].into_iter().find(|finish| finish.as_str() == text)
     }
 }
 

@@ -16,6 +16,7 @@ mod keyring;
 mod keys;
 mod members;
 mod rotation;
+mod product;
 mod schema;
 mod sessions;
 mod sign_ups;

@@ -22,6 +22,7 @@ mod odd_returns;
 mod oidc_flow;
 mod outbound;
 mod provider_journeys;
+mod pages;
 mod real_parts;
 mod redis_forms;
 mod refresh;

@@ -173,6 +173,9 @@ async fn good(route: RouteName, by: &Tenant, sandbox: &Sandbox) -> Ask {
         })),
         RouteName::BeginAuthorization => ask().at("provider", "p").json(json!({ "end_user": "user B" })),
         RouteName::OpenAuthorization => ask().at("provider", "sandbox").with("session", "s"),
+        RouteName::StartAuthorization => {
+            ask().at("provider", "sandbox").json(json!({ "session": "s", "proof": "p" }))
+        }
         RouteName::Callback => arriving(by).await,
         RouteName::CompleteAuthorization => {
             ask().json(json!({ "completion": "c", "end_user": "user A too" }))

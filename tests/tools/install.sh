@@ -4,9 +4,10 @@
 #   install.sh FOLDER            everything
 #   install.sh FOLDER redis      what the load script needs
 #
-# Afterwards FOLDER/bin holds redis-server, nginx, promtool, systemd-analyze, node and python3 (with aiosmtpd and the
-# checkers of deploy/), and FOLDER/oidc-provider the npm package of that name. What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise
-# by unpacking into FOLDER. A second run finds everything in place and takes a second. What cannot be had ends it.
+# Afterwards FOLDER/bin holds redis-server, nginx, promtool, systemd-analyze, node, python3 (with aiosmtpd and the checkers
+# of deploy/) and chromium, FOLDER/oidc-provider the npm package of that name, and FOLDER/pages those that look at pages.
+# What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise by unpacking
+# into FOLDER. A second run finds everything in place and takes some seconds. What cannot be had ends it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -193,17 +194,18 @@ node() {
 # npm with our Node.js first, so that what it starts finds the same one.
 npm() { PATH=$bin:$PATH "$bin/npm" "$@"; }
 
-oidc_provider() {
-    local from=$here/../oidc-provider to=$tools/oidc-provider
-    cmp -s "$from/package-lock.json" "$to/package-lock.json" && works 9 oidc_version && return
-    say "installing oidc-provider from npm"
+# npm_install NAME WORKS: the packages of tests/NAME into FOLDER/NAME, unless they are there and WORKS says so.
+npm_install() {
+    local from=$here/../$1 to=$tools/$1 version=$2
+    cmp -s "$from/package-lock.json" "$to/package-lock.json" && works 1 "$version" && return
+    say "installing the packages of tests/$1 from npm"
     rm -rf "$to" && mkdir -p "$to"
     cp "$from/package.json" "$from/package-lock.json" "$to/"
     npm --prefix "$to" ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2 || {
         rm -f "$to/package-lock.json"
-        die "npm ci failed for oidc-provider"
+        die "npm ci failed for tests/$1"
     }
-    works 9 oidc_version || die "oidc-provider was installed and does not load"
+    works 1 "$version" || die "the packages of tests/$1 were installed and do not load"
 }
 
 # Loads the whole package, and then prints its version.
@@ -213,6 +215,42 @@ oidc_version() {
         await import("oidc-provider");
         console.log(createRequire(process.cwd() + "/")("./node_modules/oidc-provider/package.json").version);')
 }
+
+pages_version() {
+    (cd "$tools/pages" && "$bin/node" --eval '
+        require("playwright-core");
+        console.log(require("axe-core").version);')
+}
+
+# Chromium without a window: Debian's chromium-headless-shell is the smallest, any other of version 120 or newer will do.
+chromium() {
+    works 120 chromium_draws && return
+    try_chromium || { debian_packages chromium-headless-shell && try_chromium; } ||
+        die "no Chromium of version 120 or newer: neither on the PATH nor in Debian's chromium-headless-shell"
+}
+
+try_chromium() {
+    local found
+    # Debian's command is a script that names an absolute path, which is not where it was unpacked to.
+    found=$(type -P "$debian/usr/lib/chromium/chromium-headless-shell") ||
+        found=$(find_command chromium-headless-shell chromium google-chrome) || return 1
+    wrapper chromium "$found"
+    works 120 chromium_draws
+}
+
+# Draws a page, for it is not much use that it can say its name; and then says its version.
+chromium_draws() {
+    local home status
+    home=$(mktemp -d)
+    "$bin/chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+        --user-data-dir="$home" --dump-dom 'data:text/html,<p>drawn' 2>/dev/null | grep -q drawn
+    status=$?
+    rm -rf "$home"
+    ((status == 0)) && chromium_version
+}
+
+# "Chromium 156.0.8078.108 …"
+chromium_version() { "$bin/chromium" --version | grep -oE '[0-9][0-9.]+' | head -n 1; }
 
 redis_server
 if [[ ${2-} == redis ]]; then
@@ -225,5 +263,7 @@ unpacked promtool 2 prometheus promtool_version
 unpacked systemd-analyze 250 systemd systemd_version
 python3_with_packages
 node
-oidc_provider
-say "redis-server $(redis_version | cut -d ' ' -f 1), nginx $(nginx_version), promtool $(promtool_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version)"
+npm_install oidc-provider oidc_version
+npm_install pages pages_version
+chromium
+say "redis-server $(redis_version | cut -d ' ' -f 1), nginx $(nginx_version), promtool $(promtool_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version), axe-core $(pages_version), Chromium $(chromium_version)"

@@ -1,13 +1,15 @@
 //! The journey of an end user: begun by a backend, opened and returned by a browser, completed by the backend.
 
 use super::connections::ConnectionAnswer;
-use super::{Answer, Call, json, see_other};
+use super::{Answer, Call, json, pages, see_other};
 use crate::accounts::Caller;
-use crate::broker::{Arrival, Begin, Complete, SessionCookie};
+use crate::broker::{Arrival, Begin, Complete, Opened, SessionCookie, Start, Way};
 use crate::domain::{
     Account, CodeVerifier, EndUserId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
 };
+use crate::http::origin;
 use crate::vault::Slot;
+use actix_web::HttpResponse;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -64,26 +66,60 @@ pub(super) async fn begin(caller: Caller, call: Call) -> Answer {
     json(StatusCode::CREATED, &answer)
 }
 
-/// `GET /authorize-{provider}?session=…`: on to the provider, with a cookie that the return must bring along.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartFields {
+    session: Ticket,
+    proof: String,
+}
+
+/// `GET /authorize-{provider}?session=…`: on to the provider, with a cookie that the return must bring along; or a page that
+/// asks first, with a cookie that its button must bring along.
 pub(super) async fn open(call: Call) -> Answer {
     let found = call.loose_query().into_iter().find(|(name, _)| name == "session");
     let ticket = Ticket::new(found.ok_or(Refusal::SessionRefused(SessionFault::Link))?.1);
-    let opened = call.broker().open(&call.provider("provider")?, &ticket).await?;
-    let mut response = see_other(&opened.location);
-    response.add_cookie(&cookie(&opened.cookie)).map_err(|error| {
+    let provider = call.provider("provider")?;
+    let way = call.broker().open(&provider, &ticket).await.map_err(|refused| call.refuse(refused))?;
+    match way {
+        Way::Away(opened) => away(&opened),
+        Way::Page(asked) => {
+            let page = pages::connect(&asked, &provider, &ticket);
+            // Strict: only a page of ours has a button that sends it.
+            with_cookie(page, &asked.cookie, SameSite::Strict)
+        }
+    }
+}
+
+/// `POST /authorize-{provider}/start`: the button of that page.
+pub(super) async fn start(call: Call) -> Answer {
+    let StartFields { session: ticket, proof } = call.fields()?;
+    let cookies = call.cookies();
+    let cookie = |name: &str| cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let own_site = origin::is_own_page(call.request.headers(), &call.state.origin);
+    let start = Start { ticket: &ticket, proof: &proof, cookie: &cookie, own_site };
+    let opened = call.broker().start(&call.provider("provider")?, start).await;
+    away(&opened.map_err(|refused| call.refuse(refused))?)
+}
+
+fn away(opened: &Opened) -> Answer {
+    // Lax, not Strict: the return is a navigation that begins at the provider.
+    with_cookie(see_other(&opened.location), &opened.cookie, SameSite::Lax)
+}
+
+fn with_cookie(mut response: HttpResponse, of: &SessionCookie, same_site: SameSite) -> Answer {
+    response.add_cookie(&cookie(of, same_site)).map_err(|error| {
         tracing::error!(%error, "a cookie could not be written");
         Refusal::Internal
     })?;
     Ok(response)
 }
 
-fn cookie(of: &SessionCookie) -> Cookie<'_> {
+fn cookie(of: &SessionCookie, same_site: SameSite) -> Cookie<'_> {
     let age = Duration::try_from(of.max_age).unwrap_or(Duration::ZERO);
     Cookie::build(of.name.as_str(), of.value.expose())
         .path("/")
         .http_only(true)
-        // Lax, not Strict: the return is a navigation that begins at the provider.
-        .same_site(SameSite::Lax)
+        .same_site(same_site)
         .secure(of.secure)
         .max_age(age)
         .finish()
@@ -99,7 +135,8 @@ pub(super) async fn callback(call: Call) -> Answer {
         query: &query,
         cookie: &cookie,
     };
-    Ok(see_other(&call.broker().callback(arrival).await?))
+    let next = call.broker().callback(arrival).await.map_err(|refused| call.refuse(refused))?;
+    Ok(see_other(&next))
 }
 
 /// `POST /complete-authorization`.

@@ -40,9 +40,7 @@ struct IntegrationAnswer<'a> {
 
 fn finish(word: Option<&str>) -> Result<Finish, Refusal> {
     let Some(word) = word else { return Ok(Finish::Backend) };
-    Finish::parse(word).ok_or_else(|| {
-        Refusal::field("finish", "must be `backend`; this version does not serve another finish yet")
-    })
+    Finish::parse(word).ok_or_else(|| Refusal::field("finish", "must be `backend` or `page`"))
 }
 
 /// `POST /enable-provider`: 201, or 200 where it replaces.

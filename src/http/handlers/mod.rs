@@ -31,6 +31,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::EnableProvider => known(integrations::enable),
         RouteName::BeginAuthorization => known(authorize::begin),
         RouteName::OpenAuthorization => open(authorize::open),
+        RouteName::StartAuthorization => open(authorize::start),
         RouteName::Callback => open(authorize::callback),
         RouteName::CompleteAuthorization => known(authorize::complete),
         RouteName::GetAccessToken => asking(tokens::get_access_token),

@@ -1,7 +1,8 @@
 //! Pages for people: compiled in, everything escaped, no script, nothing inline.
 
-use super::problem;
-use crate::domain::{Refusal, SessionFault, TenantId, Ticket};
+use super::{headers, problem};
+use crate::broker::Asked;
+use crate::domain::{ProviderId, Refusal, SessionFault, TenantId, Ticket};
 use crate::vault::PendingSignUp;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -25,8 +26,21 @@ struct Verified<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "connect.html")]
+struct Connect<'a> {
+    asked: &'a Asked,
+    initial: String,
+    host: &'a str,
+    scopes: Vec<&'a str>,
+    id: &'a str,
+    ticket: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "notice.html")]
 struct Notice<'a> {
+    product: Option<&'a str>,
+    initial: String,
     title: &'a str,
     text: &'a str,
     next: &'a str,
@@ -60,12 +74,30 @@ pub(super) fn verified(tenant: &TenantId) -> HttpResponse {
     page(HttpResponse::Ok(), &Verified { tenant: tenant.as_str() })
 }
 
+/// The page that asks an end user before it goes on to the provider.
+pub(super) fn connect(asked: &Asked, provider: &ProviderId, ticket: &Ticket) -> HttpResponse {
+    let template = Connect {
+        asked,
+        initial: initial(&asked.product),
+        host: asked.leads_to.host_str().unwrap_or_default(),
+        scopes: asked.scopes.iter().collect(),
+        id: provider.as_str(),
+        ticket: ticket.expose(),
+    };
+    let mut response = page(HttpResponse::Ok(), &template);
+    headers::asking(&mut response, &asked.leads_to);
+    response
+}
+
 /// A refusal, for a person: what happened, what to do, and the code and id that support will ask for.
-pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> HttpResponse {
+/// Under the product's name, where this browser may know it.
+pub(super) fn refusal(refusal: &Refusal, request_id: &str, product: Option<&str>) -> HttpResponse {
     let (title, text, next) = words(refusal);
     let detail = problem::detail(refusal);
     let text = text.unwrap_or(&detail);
-    page(problem::head(refusal), &Notice { title, text, next, code: refusal.code(), request_id })
+    let initial = initial(product.unwrap_or("Grantkeep"));
+    let notice = Notice { product, initial, title, text, next, code: refusal.code(), request_id };
+    page(problem::head(refusal), &notice)
 }
 
 /// Title, text where the problem's own detail speaks to programs, and what to do next.
@@ -80,6 +112,13 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
                 "The connection was begun in another browser, or this one does not keep cookies. It was not made.",
             ),
             AGAIN,
+        ),
+        Refusal::SessionRefused(SessionFault::Form) => (
+            "Please open the link again",
+            Some(
+                "The page was too old or was opened a second time, or this browser keeps no cookies. Nothing was connected.",
+            ),
+            "Go back to where the link came from, open it once more, and use the button of the newest page.",
         ),
         Refusal::SessionRefused(_) => ("This cannot go on here", None, AGAIN),
         Refusal::SessionExpired => {
@@ -102,12 +141,20 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
     }
 }
 
+/// What stands in the mark beside a name.
+fn initial(name: &str) -> String {
+    name.chars().find(|letter| letter.is_alphanumeric()).into_iter().flat_map(char::to_uppercase).collect()
+}
+
 /// Enough of an address to be known by whom it belongs to.
 fn masked(address: &str) -> String {
     let (local, host) = address.rsplit_once('@').unwrap_or((address, ""));
     let first: String = local.chars().take(1).collect();
     format!("{first}***@{host}")
 }
+
+#[cfg(test)]
+mod contrast;
 
 #[cfg(test)]
 mod tests {
@@ -136,17 +183,17 @@ mod tests {
     #[test]
     fn a_page_shows_the_code_that_a_problem_has() {
         for fault in [SessionFault::State, SessionFault::Cookie, SessionFault::Link] {
-            let page = text(refusal(&Refusal::SessionRefused(fault), "req-1"));
+            let page = text(refusal(&Refusal::SessionRefused(fault), "req-1", None));
             assert!(page.contains("<code>session_refused</code>") && page.contains("<code>req-1</code>"));
         }
-        let expired = refusal(&Refusal::SessionExpired, "req-1");
+        let expired = refusal(&Refusal::SessionExpired, "req-1", None);
         assert_eq!(expired.status().as_u16(), 410);
         assert!(text(expired).contains("session_expired"));
     }
 
     #[test]
     fn pages_hold_nothing_inline() {
-        let page = text(refusal(&Refusal::field("token", "is missing"), "r"));
+        let page = text(refusal(&Refusal::field("token", "is missing"), "r", None));
         assert!(!page.contains("style=") && !page.contains("<script") && !page.contains("http://"));
     }
 }

@@ -138,6 +138,9 @@ fn session_detail(fault: SessionFault) -> &'static str {
         SessionFault::Path => "The answer came to a path that is not the one it was meant for.",
         SessionFault::Issuer => "The answer does not say that it comes from the provider that was asked.",
         SessionFault::Link => "The link is unknown, was used, or is too old.",
+        SessionFault::Form => {
+            "The request did not come from the page that this browser was shown: open the link again."
+        }
     }
 }
 

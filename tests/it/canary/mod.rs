@@ -70,6 +70,7 @@ async fn heard(stores: Stores, redis: Option<&RedisServer>, format: &str) -> Hea
     run.move_in().await;
     run.authorize("user 1").await;
     run.use_it("user 1").await;
+    run.by_page("user 2").await;
     run.overheard();
     let mut media = run.heard;
     media.extend(run.stored.into_iter().map(|bytes| ("store", bytes)));

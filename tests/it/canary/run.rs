@@ -211,6 +211,51 @@ impl<'a> Run<'a> {
         self.keep_page("refused callback", &replayed);
     }
 
+    /// The way over the hosted page, which holds what its button sends.
+    pub async fn by_page(&mut self, end_user: &str) {
+        let enable = json!({
+            "provider": "canary",
+            "client_id": "canary-client",
+            "client_secret": CLIENT_SECRET,
+            "scopes": ["profile", "offline_access"],
+            "redirect_url": HOME,
+            "variables": { "host": self.tap.host },
+            "finish": "page",
+        });
+        self.post("enabled again", 200, "/enable-provider", &enable).await;
+        let begin = json!({ "end_user": end_user, "end_user_label": "Ada" });
+        let begun = self.post("begun", 201, "/authorize-canary", &begin).await;
+        let link = begun["authorize_url"].as_str().expect("a link").to_owned();
+        let ticket = link.split_once("session=").expect("a ticket").1.to_owned();
+        self.plant("ticket of a page", &ticket, &["begun", "asked"]);
+        let mut browser = Browser::new();
+        let page = browser.get(&link).await;
+        self.keep_page("asked", &page);
+        let (_, cookie) = browser.cookies_for(&page.url).into_iter().next().expect("a cookie");
+        self.plant("cookie of the page", &cookie, &["asked"]);
+        let form = page.form();
+        let proof = &form.fields.iter().find(|(name, _)| name == "proof").expect("a proof").1;
+        self.plant("proof of the page", proof, &["asked"]);
+        let forged = Browser::new().send(&page, &form).await;
+        self.keep_page("refused button", &forged);
+        let opened = browser.send(&page, &form).await;
+        self.keep_page("opened", &opened);
+        self.plant("state after the page", &opened.parameter("state").expect("a state"), &["opened"]);
+        let cookies = browser.cookies_for(&page.url);
+        let (_, cookie) = cookies.iter().find(|(_, value)| *value != cookie).expect("another cookie");
+        self.plant("cookie after the page", cookie, &["opened"]);
+        self.look();
+        let consent = browser.follow(opened, HOME).await;
+        let back =
+            browser.send(&consent, &consent.form().press("allow")).await.location().expect("a way back");
+        let code = back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        self.plant("code after the page", &code, &[]);
+        let done = browser.get(back.as_str()).await;
+        assert_eq!(done.parameter("status").as_deref(), Some("connected"), "{done:?}");
+        self.keep_page("connected", &done);
+        self.look();
+    }
+
     /// Completes and refreshes once.
     pub async fn connect(&mut self, end_user: &str) {
         let complete = json!({ "completion": self.completion, "end_user": end_user });

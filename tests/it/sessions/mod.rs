@@ -7,6 +7,8 @@ mod concurrent;
 mod exchange;
 mod finish;
 mod https;
+mod page_button;
+mod page_finish;
 mod reconnect;
 mod redirects;
 mod states;
