@@ -2,7 +2,7 @@
 
 use super::error::StartError;
 use super::running::{Background, Parts, Running};
-use crate::accounts::{AccountSettings, Accounts};
+use crate::accounts::{AccountSettings, Accounts, MailSettings};
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::outbox::OutboxMailer;
@@ -13,6 +13,7 @@ use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, Settings, StoreUrl};
 use crate::http::{HttpSettings, HttpState};
+use crate::jobs::{self, Job};
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::{logs, metrics};
@@ -24,6 +25,10 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long the link of a sign-up is good.
 const SIGN_UP_LIFE: Duration = Duration::from_hours(24);
+/// How long a link to set a new password is good (OWASP Forgot Password cheat sheet: an appropriate, short time).
+const RESET_LIFE: Duration = Duration::from_hours(1);
+/// The longest pause between two looks at the queue of mails.
+const MAIL_PAUSE: Duration = Duration::from_secs(5);
 /// Threads for exchanges, refreshes and mail: they wait for others most of the time.
 const TASK_THREADS: usize = 2;
 
@@ -46,6 +51,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     // From here on it must not be dropped as it is, whatever fails.
     let runtime = Background::new(runtime);
     let state = compose(&settings, clock, &tasks).await?;
+    jobs::start(vec![mails(&settings, &state)], &tasks, &state.chance);
     let http = HttpSettings {
         public,
         admin,
@@ -72,10 +78,11 @@ pub async fn check(settings: &Settings) -> Result<usize, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = catalog(settings)?;
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
-    mailer(settings, &clock, &chance)?;
+    let mailer = mailer(settings, &clock, &chance)?;
     upstream(settings)?;
     let store = store(settings, &clock)?;
     store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
+    mailer.check().await.map_err(|error| StartError::MailServer(error.to_string()))?;
     Ok(catalog.iter().count())
 }
 
@@ -120,6 +127,19 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
     })
 }
 
+/// Sends mails that have come due, also those of a server that is gone.
+fn mails(settings: &Settings, state: &HttpState) -> Job {
+    let accounts = Arc::clone(&state.accounts);
+    Job {
+        name: "mails",
+        pause: settings.mail.backoff_min.min(MAIL_PAUSE),
+        run: Box::new(move || {
+            let accounts = Arc::clone(&accounts);
+            Box::pin(async move { accounts.send_due_mails().await })
+        }),
+    }
+}
+
 fn broker_settings(settings: &Settings) -> BrokerSettings {
     BrokerSettings {
         public_url: settings.server.public_url.clone(),
@@ -137,6 +157,13 @@ fn account_settings(settings: &Settings) -> AccountSettings {
         hashes_at_once: settings.limits.password_hashes,
         hashes_waiting: settings.limits.password_waiters,
         sign_up_life: SIGN_UP_LIFE,
+        reset_life: RESET_LIFE,
+        mail: MailSettings {
+            timeout: settings.mail.timeout,
+            backoff_min: settings.mail.backoff_min,
+            backoff_max: settings.mail.backoff_max,
+            keep_trying: settings.mail.keep_trying,
+        },
         sign_ups_per_hour: settings.limits.sign_ups_per_hour,
         mails_per_hour: settings.limits.mails_per_hour,
         failed_logins_per_minute: settings.limits.failed_logins_per_minute,
@@ -172,7 +199,8 @@ fn mailer(
                 .map_err(|error| StartError::Mail(error.to_string()))?,
         ),
         MailRoute::Smtp(url) => Arc::new(
-            SmtpMailer::new(url, from, clock, chance).map_err(|error| StartError::Mail(error.to_string()))?,
+            SmtpMailer::new(url, from, settings.mail.timeout, clock, chance)
+                .map_err(|error| StartError::Mail(error.to_string()))?,
         ),
     })
 }

@@ -28,6 +28,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error("mail: {0}")]
     Mail(String),
+    /// The mail server takes no mail from us, or does not answer.
+    #[error("mail.url: {0}")]
+    MailServer(String),
     /// Requests to providers cannot be set up.
     #[error("{0}")]
     Upstream(#[from] NoWayOut),

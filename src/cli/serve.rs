@@ -56,7 +56,7 @@ async fn stop(running: Running) -> Result<(), CommandError> {
 
 pub(super) fn check(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
     let providers = wait_for(async { Ok(app::check(settings).await?) })?;
-    writeln!(out, "settings read, {providers} providers loaded, the store answers")?;
+    writeln!(out, "settings read, {providers} providers loaded, the store answers, mail would be taken")?;
     Ok(())
 }
 

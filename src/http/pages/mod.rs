@@ -1,5 +1,9 @@
 //! Pages for people: compiled in, everything escaped, no script, nothing inline.
 
+mod passwords;
+
+pub(super) use passwords::{password_was_reset, reset_password};
+
 use super::problem;
 use crate::domain::{Refusal, SessionFault, TenantId, Ticket};
 use crate::vault::PendingSignUp;
