@@ -146,9 +146,11 @@ impl App {
             .filter(|(key, _)| !further.iter().any(|(known, _)| known == key))
             .collect();
         let all = settings(&stores, folder.path(), &[&logs, further].concat());
-        let variables = all
-            .iter()
-            .map(|(key, value)| format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")));
+        // `env:NAME` is no setting but a variable.
+        let variables = all.iter().map(|(key, value)| match key.strip_prefix("env:") {
+            Some(name) => format!("{name}={value}"),
+            None => format!("GRANTKEEP_{}={value}", key.to_uppercase().replace('.', "__")),
+        });
         let program = PathBuf::from(env!("CARGO_BIN_EXE_grantkeep"));
         let arguments: Vec<String> =
             variables.chain([program.display().to_string(), "serve".to_owned()]).collect();
