@@ -27,8 +27,6 @@ use tokio::runtime::{Builder, Runtime};
 const SIGN_UP_LIFE: Duration = Duration::from_hours(24);
 /// How long a link to set a new password is good (OWASP Forgot Password cheat sheet: an appropriate, short time).
 const RESET_LIFE: Duration = Duration::from_hours(1);
-/// The longest pause between two looks at the queue of mails.
-const MAIL_PAUSE: Duration = Duration::from_secs(5);
 /// Threads for exchanges, refreshes and mail: they wait for others most of the time.
 const TASK_THREADS: usize = 2;
 
@@ -132,7 +130,7 @@ fn mails(settings: &Settings, state: &HttpState) -> Job {
     let accounts = Arc::clone(&state.accounts);
     Job {
         name: "mails",
-        pause: settings.mail.backoff_min.min(MAIL_PAUSE),
+        pause: settings.mail.backoff_min,
         run: Box::new(move || {
             let accounts = Arc::clone(&accounts);
             Box::pin(async move { accounts.send_due_mails().await })

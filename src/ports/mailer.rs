@@ -29,7 +29,7 @@ impl std::fmt::Debug for Mail {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MailError {
     /// It was not accepted, and may be later.
-    #[error("the mail could not be handed over: {0}")]
+    #[error("the mail server does not take mail at the moment: {0}")]
     Temporary(String),
     /// It was handed over whole and the answer is missing: it may have been accepted.
     #[error("the mail may or may not have been accepted: {0}")]

@@ -59,7 +59,7 @@ fn what_is_wrong_with_a_mail_server_is_told() {
         (required(&starttls, "ada:secret@"), none.clone(), "TLS fails"),
         (tls.url(), none, "TLS fails"),
         (format!("smtps://localhost:{}", plain.port()), roots(), "TLS fails"),
-        ("smtp://localhost:1".to_owned(), roots(), "could not be handed over"),
+        ("smtp://localhost:1".to_owned(), roots(), "does not take mail at the moment"),
     ] {
         let (code, said) = check(&url, &roots);
         assert_eq!(code, 1, "{url}: {said}");
