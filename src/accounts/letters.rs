@@ -35,7 +35,6 @@ macro_rules! letters {
         #[template(path = $html_path)]
         struct $html<'a> { subject: &'a str, $($field: &'a str),+ }
 
-        #[expect(clippy::too_many_arguments, reason = "the fields of two templates, by their names")]
         fn $name(to: &EmailAddress, subject: &str, $($field: &str),+) -> Mail {
             // Templates without fallible filters render into memory and cannot fail.
             let text = $text { $($field),+ }.render().unwrap_or_default();

@@ -140,7 +140,8 @@ async fn what_nobody_is_to_get_costs_as_much_and_goes_away() {
     let mut house = House::with(|settings| settings.mails_per_hour = 1, true);
     let mut costs = Vec::new();
     for _ in 0..2 {
-        (house.reads(), house.writes());
+        house.reads();
+        house.writes();
         house.sign_up(ADA, PASSWORD, None).await.unwrap();
         costs.push((house.reads(), house.writes()));
         house.settle().await;

@@ -93,7 +93,8 @@ async fn whether_an_address_has_an_account_makes_no_difference_in_work() {
     let mut costs = Vec::new();
     for email in [ADA, "nobody@example.com", "bob@example.com", ADA] {
         house.settle().await;
-        (house.reads(), house.writes());
+        house.reads();
+        house.writes();
         assert_eq!(house.forgot(email).await, Ok(()));
         let before = (house.reads(), house.writes());
         house.settle().await;

@@ -119,8 +119,10 @@ fn fault(stage: Stage, error: &SmtpError) -> MailError {
 fn is_tls(error: &SmtpError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = cause {
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if inner.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
+        // An I/O error that carries another one does not name it as its source, but that one's.
+        let carried = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let carried = carried.and_then(|error| error.downcast_ref::<rustls::Error>());
+        if carried.is_some() || inner.is::<rustls::Error>() {
             return true;
         }
         cause = inner.source();

@@ -32,12 +32,17 @@ async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
     panic!("this did not happen: {what}")
 }
 
-/// What a metric says now; 0 where it is not there.
-async fn metric(app: &App, name: &str) -> f64 {
+/// What a metric says now, as it stands there; `0` where it does not.
+async fn said(app: &App, name: &str) -> String {
     let text = http().get(format!("{}/metrics", app.admin)).send().await.expect("it answers");
     let text = text.text().await.expect("a text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
-    line.map_or(0.0, |number| number.parse().expect("a number"))
+    line.unwrap_or_else(|| "0".to_owned())
+}
+
+/// A metric that counts.
+async fn metric(app: &App, name: &str) -> u64 {
+    said(app, name).await.parse().expect("a whole number")
 }
 
 const FROM: (&str, &str) = ("mail.from", "Grantkeep <no-reply@grantkeep.example>");
