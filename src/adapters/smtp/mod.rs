@@ -4,6 +4,7 @@
 //! mails are as good as passwords; on loopback it is plain, where nobody listens in and servers for development have no
 //! certificate, unless `?tls=required` says otherwise. Certificates are checked against the system's roots.
 
+mod bytewise;
 mod talk;
 #[cfg(test)]
 mod tests;

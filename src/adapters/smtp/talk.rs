@@ -1,6 +1,7 @@
 //! One conversation with a submission server, stage by stage, and what a fault of each stage means.
 
 use super::SmtpMailer;
+use super::bytewise::Bytewise;
 use crate::ports::MailError;
 use lettre::address::{Address, Envelope};
 use lettre::transport::smtp::Error as SmtpError;
@@ -11,6 +12,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// For the server's answer to our good-bye, which nobody needs.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -29,9 +31,16 @@ enum Stage {
 /// A connection that is greeted, protected and logged in as the settings say.
 pub(super) async fn open(mailer: &SmtpMailer) -> Result<AsyncSmtpConnection, MailError> {
     let (name, server) = (ClientId::default(), (mailer.host.as_str(), mailer.port));
-    let wrapped = mailer.tls.clone().filter(|_| !mailer.starttls);
-    let connected =
-        AsyncSmtpConnection::connect_tokio1(server, Some(mailer.timeout), &name, wrapped, None).await;
+    let connected = match mailer.tls.clone().filter(|_| !mailer.starttls) {
+        Some(tls) => {
+            AsyncSmtpConnection::connect_tokio1(server, Some(mailer.timeout), &name, Some(tls), None).await
+        }
+        None => {
+            let stream = TcpStream::connect(server).await;
+            let stream = stream.map_err(|error| MailError::Temporary(format!("no connection: {error}")))?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(Bytewise::new(stream)), &name).await
+        }
+    };
     let mut connection = connected.map_err(|error| fault(Stage::Greeting, &error))?;
     if let Some(tls) = mailer.tls.clone().filter(|_| mailer.starttls) {
         if !connection.can_starttls() {

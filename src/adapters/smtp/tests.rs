@@ -133,6 +133,31 @@ async fn without_starttls_nothing_is_said_but_good_bye() {
 }
 
 #[tokio::test]
+async fn what_is_put_behind_the_answer_to_starttls_is_no_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        stream.write_all(b"250-mail.example\r\n250 STARTTLS\r\n").await.unwrap();
+        stream.read_line(&mut line).await.unwrap();
+        // Somebody on the way would have this taken for the answer to the next EHLO.
+        stream.write_all(b"220 go on\r\n250-mail.example\r\n250 AUTH PLAIN\r\n").await.unwrap();
+        // The beginning of TLS, and the end.
+        assert_eq!(stream.fill_buf().await.unwrap()[0], 22);
+        stream
+    });
+    let mailer = mailer(&format!("smtp://ada:hunter2@{address}?tls=required")).unwrap();
+    let error = mailer.send(&mail("Welcome")).await.unwrap_err();
+    // TLS met bytes that are none: it did not have to wait for the server to say so.
+    assert!(matches!(&error, MailError::Setup(text) if text.contains("TLS fails")), "{error}");
+    drop(heard.await.unwrap());
+}
+
+#[tokio::test]
 async fn no_server_may_pass_and_no_tls_is_to_be_mended() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
