@@ -10,10 +10,12 @@ mod caller;
 mod guessable;
 mod hashing;
 mod keys;
+mod letters;
 mod limiter;
-mod mail;
 mod memo;
 mod password;
+mod postman;
+mod reset;
 mod sign_up;
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,8 @@ use crate::ports::{Chance, ChanceExt, Clock, Mailer, Tasks};
 use crate::vault::Vault;
 use hashing::Hashing;
 use limiter::Limiter;
-use mail::Postman;
 use memo::Memo;
+use postman::Postman;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -43,14 +45,31 @@ pub struct AccountSettings {
     pub hashes_at_once: usize,
     /// Callers that may wait for their turn to have a password hashed; further ones are refused.
     pub hashes_waiting: usize,
-    /// How long the link of a sign-up is good.
+    /// How long the link of a sign-up is good, from the moment it is sent.
     pub sign_up_life: Duration,
-    /// Sign-ups from one network address (of IPv6, one /64) in an hour.
+    /// How long a link to set a new password is good, from the moment it is sent.
+    pub reset_life: Duration,
+    /// How mails are sent.
+    pub mail: MailSettings,
+    /// Sign-ups and forgotten passwords from one network address (of IPv6, one /64) in an hour.
     pub sign_ups_per_hour: u32,
-    /// Mails to one e-mail address in an hour; sign-ups beyond it are answered alike and send nothing.
+    /// Mails asked for to one e-mail address in an hour; what goes beyond it is answered alike and sends nothing.
     pub mails_per_hour: u32,
     /// Wrong passwords in a minute, for one e-mail address and from one network address.
     pub failed_logins_per_minute: u32,
+}
+
+/// How mails are sent, and sent again.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// The pause after the first try that failed.
+    pub backoff_min: Duration,
+    /// The longest pause; not shorter than the first.
+    pub backoff_max: Duration,
+    /// How long a mail is tried.
+    pub keep_trying: Duration,
 }
 
 /// Tenants' members and API keys.
@@ -60,7 +79,8 @@ pub struct Accounts {
     chance: Arc<dyn Chance>,
     settings: AccountSettings,
     hashing: Hashing,
-    postman: Postman,
+    postman: Arc<Postman>,
+    tasks: Tasks,
     memo: Memo,
     veil: Veil,
     sign_ups: Limiter,
@@ -82,7 +102,19 @@ impl Accounts {
         const HOUR: Duration = Duration::from_hours(1);
         Self {
             hashing: Hashing::new(tasks.clone(), settings.hashes_at_once, settings.hashes_waiting),
-            postman: Postman::new(mailer, tasks),
+            postman: Arc::new(Postman {
+                vault: Arc::clone(&vault),
+                clock: Arc::clone(&clock),
+                chance: Arc::clone(&chance),
+                mailer,
+                tasks: tasks.clone(),
+                public_url: settings.public_url.clone(),
+                settings: settings.mail.clone(),
+                sign_up_life: settings.sign_up_life,
+                reset_life: settings.reset_life,
+                under_way: Postman::places(),
+            }),
+            tasks,
             memo: Memo::new(),
             veil: Veil::new(chance.bytes()),
             sign_ups: Limiter::new(settings.sign_ups_per_hour, HOUR),
@@ -93,5 +125,11 @@ impl Accounts {
             chance,
             settings,
         }
+    }
+
+    /// Sends the mails that have come due: what failed earlier, and what another server left behind. To be asked again and
+    /// again.
+    pub async fn send_due_mails(&self) {
+        self.postman.send_due().await;
     }
 }

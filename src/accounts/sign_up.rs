@@ -1,19 +1,14 @@
 //! Sign-up: the same answer and the same work for every address, owned or not. Whether a mail goes out is seen in the
 //! mailbox only.
 
-use super::{Accounts, mail, password as rules};
-use crate::crypto::password;
+use super::{Accounts, password as rules};
 use crate::domain::{EmailAddress, Password, Refusal, Ticket};
-use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
-use crate::vault::{Activation, PendingSignUp};
+use crate::vault::{Activation, Letter, MailDraft, PendingSignUp};
 use std::net::IpAddr;
-use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
 
 const LONGEST_PRODUCT: usize = 80;
-/// How long a sign-up is kept whose link nobody was sent: written all the same, so that it takes as long.
-const UNSENT_LIFE: Duration = Duration::from_mins(1);
 
 /// What somebody signs up with.
 #[derive(Clone)]
@@ -28,39 +23,28 @@ pub struct SignUp {
 }
 
 impl Accounts {
-    /// Keeps a sign-up and sends its link, in the background. `from` is the caller's network address where it is known.
+    /// Keeps a sign-up in the queue of mails and sends its link, in the background. `from` is the caller's network address where it is known.
     ///
     /// Refuses wrong fields, by rules that know nothing of who has an account, and too many from one network. Too many for
     /// one address are answered like any other and send nothing.
     pub async fn sign_up(&self, request: SignUp, from: Option<IpAddr>) -> Result<(), Refusal> {
         let product = checked_product(request.product.as_deref().unwrap_or_default())?;
         let password = rules::checked(&request.password, &request.email, &product)?;
-        if let Some(from) = from {
-            let taken = self.sign_ups.take(&self.veil.network(from), self.clock.monotonic());
-            taken.map_err(|retry_after| {
-                metrics::sign_up("limited");
-                Refusal::RateLimited { retry_after }
-            })?;
-        }
-        let salt = self.chance.bytes();
-        let hashed = self.hashing.turn().await?.run(move || password::hash(&password, &salt)).await?;
-        let password_hash = hashed.map_err(|error| {
-            tracing::error!(%error, "a sign-up was not kept");
-            Refusal::Internal
-        })?;
+        self.one_more_from(from).inspect_err(|_| metrics::sign_up("limited"))?;
+        let password_hash = self.hash(password).await?;
         let mailbox = self.veil.email(request.email.as_str());
         let send = self.mails.take(&mailbox, self.clock.monotonic()).is_ok();
-        let lives = if send { self.settings.sign_up_life } else { UNSENT_LIFE };
         let created_at = self.clock.now();
+        let to = request.email.clone();
         let sign_up = PendingSignUp { email: request.email, password_hash, product, created_at };
-        let token = self.chance.ticket();
-        self.vault.sign_ups().keep(&token, &sign_up, lives).await?;
-        metrics::sign_up(if send { "kept" } else { "unsent" });
+        let letter = Letter::Verification(Box::new(sign_up), self.vault.sign_ups().draw());
+        let draft = MailDraft { to, letter, keep_trying: self.settings.mail.keep_trying };
         if send {
-            let link = mail::link(&self.settings.public_url, &token);
-            let until = created_at.plus(lives);
-            self.postman.send(mail::verification(sign_up.email, &sign_up.product, &link, created_at, until));
+            self.postman.post(draft).await?;
+        } else {
+            self.postman.pretend(draft).await?;
         }
+        metrics::sign_up(if send { "kept" } else { "unsent" });
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::ports::{Chance, ChanceExt, Clock, Mail, MailError};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message};
+use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use std::time::{Duration, SystemTime};
 
 /// The sender in the configuration is not one.
@@ -32,13 +32,23 @@ pub(super) fn message(
         .subject(mail.subject.as_str())
         .date(SystemTime::UNIX_EPOCH + since_1970)
         .message_id(Some(id))
-        .header(ContentType::TEXT_PLAIN)
-        .body(body(&mail.text));
+        .multipart(
+            // Readers show the last form that they can (RFC 2046 section 5.1.4). The boundary is by chance, so that no text
+            // can hold it.
+            MultiPart::alternative()
+                .boundary(chance.base62(30))
+                .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
+                .singlepart(part(ContentType::TEXT_HTML, &mail.html)),
+        );
     let mut message = built.map_err(|error| refused(&error))?;
     // So that no holiday notice answers it (RFC 3834 section 5).
     let name = HeaderName::new_from_ascii_str("Auto-Submitted");
     message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
     Ok(message)
+}
+
+fn part(kind: ContentType, text: &str) -> SinglePart {
+    SinglePart::builder().header(kind).body(body(text))
 }
 
 /// As it stands wherever mail allows it: lines up to 998 printable ASCII characters (RFC 5322 section 2.1.1). The library

@@ -52,6 +52,11 @@ impl Mailer for OutboxMailer {
             .and_then(|written| written)
             .map_err(|error| MailError::Temporary(format!("a file in {shown} cannot be written: {error}")))
     }
+
+    /// A folder is made at the first mail; until then there is nothing to ask.
+    async fn check(&self) -> Result<(), MailError> {
+        Ok(())
+    }
 }
 
 /// The links in mails are as good as passwords: folder and file are the owner's only.
@@ -101,10 +106,13 @@ mod tests {
             "Date: Sun, 22 Nov 2026 00:00:00 +0000",
             "Auto-Submitted: auto-generated",
             "Content-Type: text/plain; charset=utf-8",
+            "Content-Type: text/html; charset=utf-8",
             "http://127.0.0.1:8080/verify-email?token=0123456789012345678901234567890123456789012",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
+        assert!(text.contains("\r\nContent-Type: multipart/alternative;"), "{text}");
+        assert!(!text.contains("Reply-To") && !text.contains("Sender:"), "{text}");
         assert!(text.contains("\r\nMessage-ID: <") && text.contains("@acme.example>\r\n"), "{text}");
     }
 

@@ -3,7 +3,7 @@
 use super::error::StartError;
 use super::running::{Background, Parts, Running};
 use super::store;
-use crate::accounts::{AccountSettings, Accounts};
+use crate::accounts::{AccountSettings, Accounts, MailSettings};
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::otlp::OtlpClient;
 use crate::adapters::outbox::OutboxMailer;
@@ -13,6 +13,7 @@ use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, Settings};
 use crate::http::{HttpSettings, HttpState};
+use crate::jobs::{self, Job};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
@@ -24,6 +25,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long the link of a sign-up is good.
 const SIGN_UP_LIFE: Duration = Duration::from_hours(24);
+/// How long a link to set a new password is good (OWASP Forgot Password cheat sheet: an appropriate, short time).
+const RESET_LIFE: Duration = Duration::from_hours(1);
 /// Threads for exchanges, refreshes and mail: they wait for others most of the time.
 const TASK_THREADS: usize = 2;
 
@@ -47,6 +50,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     let (public_at, admin_at) = (address(&public)?, address(&admin)?);
     settings.server.bound(public_at.port());
     let state = compose(&settings, clock, &tasks).await?;
+    jobs::start(vec![mails(&settings, &state)], &tasks, &state.chance);
     let http = HttpSettings {
         public,
         admin,
@@ -82,10 +86,11 @@ pub async fn check(settings: &Settings) -> Result<Checked, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = catalog(settings)?;
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
-    mailer(settings, &clock, &chance)?;
+    let mailer = mailer(settings, &clock, &chance)?;
     upstream(settings)?;
     traces(settings, &Tasks::new(tokio::runtime::Handle::current()))?;
     let (_, warnings) = store::open(settings, &clock).await?;
+    mailer.check().await.map_err(|error| StartError::MailServer(error.to_string()))?;
     Ok(Checked { providers: catalog.iter().count(), warnings })
 }
 
@@ -154,6 +159,19 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
     })
 }
 
+/// Sends mails that have come due, also those of a server that is gone.
+fn mails(settings: &Settings, state: &HttpState) -> Job {
+    let accounts = Arc::clone(&state.accounts);
+    Job {
+        name: "mails",
+        pause: settings.mail.backoff_min,
+        run: Box::new(move || {
+            let accounts = Arc::clone(&accounts);
+            Box::pin(async move { accounts.send_due_mails().await })
+        }),
+    }
+}
+
 fn broker_settings(settings: &Settings) -> BrokerSettings {
     BrokerSettings {
         public_url: settings.server.public_url.clone(),
@@ -172,6 +190,13 @@ fn account_settings(settings: &Settings) -> AccountSettings {
         hashes_at_once: settings.limits.password_hashes,
         hashes_waiting: settings.limits.password_waiters,
         sign_up_life: SIGN_UP_LIFE,
+        reset_life: RESET_LIFE,
+        mail: MailSettings {
+            timeout: settings.mail.timeout,
+            backoff_min: settings.mail.backoff_min,
+            backoff_max: settings.mail.backoff_max,
+            keep_trying: settings.mail.keep_trying,
+        },
         sign_ups_per_hour: settings.limits.sign_ups_per_hour,
         mails_per_hour: settings.limits.mails_per_hour,
         failed_logins_per_minute: settings.limits.failed_logins_per_minute,
@@ -194,7 +219,8 @@ fn mailer(
                 .map_err(|error| StartError::Mail(error.to_string()))?,
         ),
         MailRoute::Smtp(url) => Arc::new(
-            SmtpMailer::new(url, from, clock, chance).map_err(|error| StartError::Mail(error.to_string()))?,
+            SmtpMailer::new(url, from, settings.mail.timeout, clock, chance)
+                .map_err(|error| StartError::Mail(error.to_string()))?,
         ),
     })
 }

@@ -34,6 +34,9 @@ pub enum StartError {
     /// Traces cannot be set up.
     #[error("trace: {0}")]
     Traces(String),
+    /// The mail server takes no mail from us, or does not answer.
+    #[error("mail.url: {0}")]
+    MailServer(String),
     /// Requests to providers cannot be set up.
     #[error("{0}")]
     Upstream(#[from] NoWayOut),

@@ -59,7 +59,11 @@ pub(super) fn check(settings: &Settings, out: &mut dyn Write) -> Result<(), Comm
     for warning in &checked.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    writeln!(out, "settings read, {} providers loaded, the store answers", checked.providers)?;
+    writeln!(
+        out,
+        "settings read, {} providers loaded, the store answers, mail would be taken",
+        checked.providers
+    )?;
     Ok(())
 }
 

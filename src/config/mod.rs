@@ -160,6 +160,14 @@ pub struct Mail {
     pub route: MailRoute,
     /// The sender: an address, or `Name <address>`.
     pub from: String,
+    /// For one try with one mail, from look-up to the server's last word.
+    pub timeout: Duration,
+    /// The pause after the first try that failed.
+    pub backoff_min: Duration,
+    /// The longest pause; not shorter than the first.
+    pub backoff_max: Duration,
+    /// How long a mail is tried.
+    pub keep_trying: Duration,
 }
 
 /// How mails leave.

@@ -135,14 +135,15 @@ pub(super) fn certificates(path: &str) -> Result<Option<String>, String> {
 
 /// Where mails go.
 pub(super) fn mail_url(secret: &Secret) -> Result<MailRoute, String> {
-    const ACCEPTED: &str = "must be outbox:<folder>, smtp://[user:password@]<host>[:port] or smtps://…; special characters in user and \
-         password are percent-encoded";
+    const ACCEPTED: &str = "must be outbox:<folder>, smtp://[user:password@]<host>[:port][?tls=required] or smtps://…; special characters \
+         in user and password are percent-encoded";
     if let Some(path) = secret.expose().strip_prefix("outbox:") {
         return folder(path).map(MailRoute::Outbox).map_err(|_| "outbox: needs a folder".to_owned());
     }
     let url = Url::parse(secret.expose()).map_err(|_| ACCEPTED.to_owned())?;
     let host = url.host_str().is_some_and(|host| !host.is_empty());
-    let whole = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let query = matches!((url.scheme(), url.query()), (_, None) | ("smtp", Some("tls=required")));
+    let whole = matches!(url.path(), "" | "/") && query && url.fragment().is_none();
     // One without the other is a mistake, and lettre would send neither.
     let pair = url.username().is_empty() == url.password().is_none();
     if matches!(url.scheme(), "smtp" | "smtps") && host && whole && pair {

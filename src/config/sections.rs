@@ -142,7 +142,23 @@ fn mail(r: &mut Reader) -> Option<Mail> {
         ("", _) => Ok(NOBODY.to_owned()),
         _ => parse::sender(text),
     });
-    Some(Mail { route: route?, from: from? })
+    let timeout = r.read("mail.timeout", parse::duration);
+    let backoff_min = r.read("mail.backoff_min", parse::duration);
+    let backoff_max = r.read("mail.backoff_max", parse::duration);
+    if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
+        && longest < first
+    {
+        r.refuse::<()>("mail.backoff_max", "must not be shorter than mail.backoff_min");
+    }
+    let keep_trying = r.read("mail.keep_trying", parse::duration);
+    Some(Mail {
+        route: route?,
+        from: from?,
+        timeout: timeout?,
+        backoff_min: backoff_min?,
+        backoff_max: backoff_max?,
+        keep_trying: keep_trying?,
+    })
 }
 
 fn providers(r: &mut Reader) -> Option<Providers> {

@@ -231,6 +231,7 @@ fn contradictions_are_faults() {
         ("GRANTKEEP_UPSTREAM__TIMEOUT", "2s", "upstream.connect_timeout"),
         ("GRANTKEEP_REFRESH__BACKOFF_MAX", "1ms", "refresh.backoff_max"),
         ("GRANTKEEP_ADMIN__PORT", "8080", "admin.port"),
+        ("GRANTKEEP_MAIL__BACKOFF_MAX", "1s", "mail.backoff_max"),
         ("GRANTKEEP_MAIL__URL", "smtp://mail.example.com", "mail.from"),
     ] {
         let fault = fault(name, value);
@@ -254,6 +255,9 @@ fn what_a_value_must_be_is_said() {
         ("STORE__URL", "postgres://a"),
         ("MAIL__URL", "smtp://user@example.com"),
         ("MAIL__URL", "smtps://example.com/path"),
+        ("MAIL__URL", "smtp://example.com?tls=no"),
+        ("MAIL__URL", "smtps://example.com?tls=required"),
+        ("MAIL__TIMEOUT", "0s"),
         ("MAIL__FROM", "nobody"),
         ("MAIL__FROM", "A\r\nBcc: b@c.example <a@b.example>"),
         ("UPSTREAM__ALLOW_INSECURE", "yes"),
@@ -275,6 +279,11 @@ fn what_a_value_must_be_is_said() {
     let good = good.unwrap();
     assert_eq!((good.server.body_limit, good.log.level), (1_048_576, tracing::Level::DEBUG));
     assert!(matches!(good.mail.route, MailRoute::Smtp(_)));
+    let local = [
+        ("GRANTKEEP_MAIL__URL", "smtp://localhost:25?tls=required"),
+        ("GRANTKEEP_MAIL__FROM", "a@b.example"),
+    ];
+    assert!(matches!(load(&local).unwrap().mail.route, MailRoute::Smtp(_)));
 }
 
 #[test]

@@ -71,6 +71,8 @@ ids! {
     SessionId: 22,
     /// One data key of a tenant; stands in every envelope sealed under it.
     DataKeyId: 8,
+    /// A mail that waits to be handed over.
+    MailId: 22,
     /// One attempt to refresh; the fence of its write.
     AttemptId: 16,
 }

@@ -14,7 +14,7 @@ mod time;
 pub use deed::{Action, Actor, Deed, Who};
 pub use email::{EmailAddress, InvalidEmail};
 pub use id::{
-    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, MemberId, SessionId, TenantId,
+    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, MailId, MemberId, SessionId, TenantId,
     is_base62,
 };
 pub use names::{Account, EndUserId, ProviderId};

@@ -84,6 +84,9 @@ routes! {
     SignUp: POST "/signup", Public, Foreign::Nothing("makes something new, and its answer is always the same");
     ShowVerification: GET "/verify-email", Browser, OWN_AUTHORITY;
     VerifyEmail: POST "/verify-email", Browser, OWN_AUTHORITY;
+    ForgotPassword: POST "/forgot-password", Public, Foreign::Nothing("its answer is always the same");
+    ShowPasswordReset: GET "/reset-password", Browser, OWN_AUTHORITY;
+    ResetPassword: POST "/reset-password", Browser, OWN_AUTHORITY;
     CreateApiKey: POST "/v1/api-keys", Caller(KeysWrite), Foreign::Nothing("makes something new of the caller's own");
     ListApiKeys: GET "/v1/api-keys", Caller(KeysWrite), Foreign::Query("cursor", Thing::ApiKey);
     RevokeApiKey: DELETE "/v1/api-keys/{id}", Caller(KeysWrite), Foreign::Path("id", Thing::ApiKey);

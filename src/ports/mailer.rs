@@ -1,9 +1,12 @@
-//! Mail as we need it: one text to one address.
+//! Mail as we need it: one text, in two forms, to one address.
+//!
+//! The errors tell apart what the queue of mails must tell apart: what may be tried again, what may have arrived, what the
+//! operator has to mend, and what is over.
 
 use crate::domain::EmailAddress;
 use async_trait::async_trait;
 
-/// One mail. The text holds a link with a ticket in it, so `Debug` leaves it out.
+/// One mail. The text may hold a link with a ticket in it, so `Debug` leaves it out.
 #[derive(Clone)]
 pub struct Mail {
     /// Whom it goes to.
@@ -12,6 +15,8 @@ pub struct Mail {
     pub subject: String,
     /// Its plain text.
     pub text: String,
+    /// The same as HTML.
+    pub html: String,
 }
 
 impl std::fmt::Debug for Mail {
@@ -20,13 +25,19 @@ impl std::fmt::Debug for Mail {
     }
 }
 
-/// Why a mail did not go out.
-#[derive(Debug, thiserror::Error)]
+/// Why a mail did not go out. The texts name no recipient.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MailError {
-    /// May go through later.
-    #[error("the mail could not be handed over: {0}")]
+    /// It was not accepted, and may be later.
+    #[error("the mail server does not take mail at the moment: {0}")]
     Temporary(String),
-    /// Will never go through as it is.
+    /// It was handed over whole and the answer is missing: it may have been accepted.
+    #[error("the mail may or may not have been accepted: {0}")]
+    Unknown(String),
+    /// No mail goes out until the operator has mended something: login, TLS, sender.
+    #[error("the mail server does not take mail from us as things are set: {0}")]
+    Setup(String),
+    /// This one will never be accepted.
     #[error("the mail was refused: {0}")]
     Permanent(String),
 }
@@ -36,4 +47,7 @@ pub enum MailError {
 pub trait Mailer: Send + Sync {
     /// Returns when the mail has been accepted by the next hop.
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
+
+    /// Goes as far as a mail would need it, TLS and login included, and sends none.
+    async fn check(&self) -> Result<(), MailError>;
 }

@@ -35,6 +35,12 @@ impl Key {
         Self { tag: 0..name.len(), name }
     }
 
+    /// `gk:{<kind>-<shard>}:<rest>`: records and their index in one of several partitions of a kind.
+    pub fn in_shard(kind: &str, shard: u16, rest: &str) -> Self {
+        let tag = format!("{kind}-{shard}");
+        Self { name: format!("gk:{{{tag}}}:{rest}"), tag: 4..4 + tag.len() }
+    }
+
     /// The whole name.
     pub fn name(&self) -> &str {
         &self.name

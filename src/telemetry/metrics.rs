@@ -19,6 +19,9 @@ const REFRESH_HELD: &str = "grantkeep_refresh_held";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
+const MAILS_WAITING: &str = "grantkeep_mails_waiting";
+const MAILS_OLDEST: &str = "grantkeep_mails_oldest_age_seconds";
+const PASSWORD_RESETS: &str = "grantkeep_password_resets_total";
 const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
@@ -46,7 +49,14 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
-    (MAILS, Counter, "Mails, by outcome."),
+    (MAILS, Counter, "Tries to hand a mail over, by outcome."),
+    (
+        MAILS_WAITING,
+        Level,
+        "Mails in the queue, those on their way included; the same on every server of a store.",
+    ),
+    (MAILS_OLDEST, Level, "How long ago the oldest mail in the queue was asked for; 0 where there is none."),
+    (PASSWORD_RESETS, Counter, "Forgotten passwords and new ones, by outcome."),
     (SIGN_UPS, Counter, "Sign-ups, by outcome: kept, unsent (too many mails to one address) or limited."),
     (
         LOGINS,
@@ -165,9 +175,21 @@ pub fn store_error(operation: &'static str) {
     counter!(STORE_ERRORS, "operation" => operation).increment(1);
 }
 
-/// A mail was handed over or not; `outcome` is `sent`, `temporary` or `permanent`.
+/// A mail was handed over or not; `outcome` is `sent`, `temporary`, `unknown`, `setup`, `permanent` or `given_up`.
 pub fn mail(outcome: &'static str) {
     counter!(MAILS, "outcome" => outcome).increment(1);
+}
+
+/// How many mails wait in the queue, and how long the oldest has.
+pub fn mails_waiting(count: usize, oldest: Duration) {
+    gauge!(MAILS_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    gauge!(MAILS_OLDEST).set(oldest.as_secs_f64());
+}
+
+/// A password was said to be forgotten (`asked`, `unsent`, `limited`), or a new one was set (`done`, or the code of the
+/// refusal).
+pub fn password_reset(outcome: &'static str) {
+    counter!(PASSWORD_RESETS, "outcome" => outcome).increment(1);
 }
 
 /// Somebody signed up; `outcome` is `kept`, `unsent` or `limited`.
@@ -268,6 +290,8 @@ mod tests {
             session("created", "ok");
             store_error("apply");
             mail("sent");
+            mails_waiting(3, Duration::from_secs(90));
+            password_reset("asked");
             sign_up("kept");
             login("key", "ok");
             password_hash();
@@ -292,6 +316,7 @@ mod tests {
             r#"grantkeep_request_seconds_bucket{route="/get-access-token",le="0.005"} 2"#,
             r#"grantkeep_refreshes_total{provider="slack",outcome="lost"} 1"#,
             r#"grantkeep_alarms_total{kind="does_not_open"} 1"#,
+            "grantkeep_mails_oldest_age_seconds 90",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -3,7 +3,7 @@
 use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
-    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MemberId, ProviderId, TenantId,
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MailId, MemberId, ProviderId, TenantId,
 };
 use crate::ports::store::Key;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
@@ -13,6 +13,9 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 
 /// How many shards the index of all tenants has.
 const TENANT_SHARDS: u16 = 64;
+
+/// How many partitions the queue of mails has. A server looks through all of them every few seconds.
+const MAIL_SHARDS: u16 = 8;
 
 fn part(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, PART)
@@ -125,11 +128,37 @@ pub(super) fn pending_sign_up(hash: &str) -> Key {
     Key::alone("pending-signup", hash)
 }
 
+pub(super) fn password_reset(hash: &str) -> Key {
+    Key::alone("password-reset", hash)
+}
+
 /// The shard of the index of all tenants that this tenant is in.
 pub(super) fn tenants_shard(tenant: &TenantId) -> Key {
-    let sum =
-        tenant.as_str().bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
-    Key::of_shard("tenants", sum % TENANT_SHARDS)
+    Key::of_shard("tenants", shard(tenant.as_str(), TENANT_SHARDS))
+}
+
+/// The partitions of the queue of mails.
+pub(super) fn mail_shards() -> std::ops::Range<u16> {
+    0..MAIL_SHARDS
+}
+
+/// A mail, in the partition that its id says.
+pub(super) fn mail(id: &MailId) -> Key {
+    Key::in_shard("mail", mail_shard(id), &format!("mail:{id}"))
+}
+
+/// The partition that a mail is in.
+pub(super) fn mail_shard(id: &MailId) -> u16 {
+    shard(id.as_str(), MAIL_SHARDS)
+}
+
+/// The mails of a partition, those due first in front: `<due>:<asked for>:<id>`, times in milliseconds with leading zeros.
+pub(super) fn mails(shard: u16) -> Key {
+    Key::in_shard("mail", shard, "index:due")
+}
+
+fn shard(id: &str, of: u16) -> u16 {
+    id.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte))) % of
 }
 
 /// Every shard of the index of all tenants.
@@ -159,6 +188,10 @@ mod tests {
         let id = TenantId::parse("0123456789abcdefghijAB").unwrap();
         assert_eq!(tenant(&id).partition(), id.as_str());
         assert_eq!(tenant(&id).name(), "gk:{0123456789abcdefghijAB}:tenant");
+        let mail_id = MailId::parse("0123456789abcdefghijAB").unwrap();
+        let (record, index) = (mail(&mail_id), mails(mail_shard(&mail_id)));
+        assert_eq!(record.partition(), index.partition());
+        assert_eq!(index.name(), format!("gk:{{{}}}:index:due", record.partition()));
         assert_eq!(session("ab").name(), "gk:session:{ab}");
         assert_eq!(session("ab").partition(), "ab");
     }

@@ -44,7 +44,7 @@ impl<'a> Members<'a> {
     }
 }
 
-fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Member, VaultError> {
+pub(super) fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Member, VaultError> {
     let fields = Fields::of(key, record)?;
     Ok(Member {
         id: fields.id("id")?,

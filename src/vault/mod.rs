@@ -14,9 +14,11 @@ mod fields;
 mod integrations;
 mod keyring;
 mod keys;
+mod mails;
 mod members;
-mod rotation;
 mod product;
+mod resets;
+mod rotation;
 mod schema;
 mod sessions;
 mod sign_ups;
@@ -31,11 +33,13 @@ pub use connections::{
 pub use error::VaultError;
 pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
 pub use keyring::Keyring;
+pub use mails::{Letter, MailDraft, Mails, QueuedMail, WaitingMail};
 pub use members::{Member, Members};
+pub use resets::{PasswordReset, PasswordResets};
 pub use rotation::{MasterKeys, Survey};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
 pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
-pub use sign_ups::{Activation, PendingSignUp, SignUps};
+pub use sign_ups::{Activation, DrawnIds, PendingSignUp, SignUps};
 
 use crate::domain::{ApiKeyId, TenantId};
 use crate::ports::store::Store;
@@ -90,6 +94,16 @@ impl Vault {
     /// Sign-ups not yet verified.
     pub fn sign_ups(&self) -> SignUps<'_> {
         SignUps::new(self)
+    }
+
+    /// Mails that wait to be handed over.
+    pub fn mails(&self) -> Mails<'_> {
+        Mails::new(self)
+    }
+
+    /// Links to set a new password.
+    pub fn password_resets(&self) -> PasswordResets<'_> {
+        PasswordResets::new(self)
     }
 
     /// People, by address.

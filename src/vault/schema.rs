@@ -156,6 +156,26 @@ pub const RECORDS: &[RecordSchema] = &[
     RecordSchema { kind: "completion", fields: &[("session", Plain), ("tenant", Plain)] },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {
+        kind: "mail",
+        fields: &[
+            ("kind", Plain),
+            ("to", Plain),
+            ("asked_at", Plain),
+            ("give_up_at", Plain),
+            ("due_at", Plain),
+            ("tries", Plain),
+            ("tenant", Plain),
+            ("member", Plain),
+            ("password_hash", Hashed),
+            ("product", Plain),
+            ("asked_from", Plain),
+        ],
+    },
+    RecordSchema {
+        kind: "password-reset",
+        fields: &[("tenant", Plain), ("member", Plain), ("replaces", Hashed)],
+    },
+    RecordSchema {
         kind: "pending-signup",
         fields: &[
             ("tenant", Plain),

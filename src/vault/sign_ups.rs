@@ -24,6 +24,16 @@ pub struct PendingSignUp {
     pub created_at: Timestamp,
 }
 
+/// The ids of a tenant to be and of its owner. Drawn when somebody signs up, so that every link of that sign-up, and every
+/// step done again, makes the same records.
+#[derive(Clone, Debug)]
+pub struct DrawnIds {
+    /// The tenant's.
+    pub tenant: TenantId,
+    /// Its owner's.
+    pub member: MemberId,
+}
+
 /// What following a link did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -45,17 +55,23 @@ impl<'a> SignUps<'a> {
         Self { vault }
     }
 
-    /// Keeps a sign-up for as long as its link is good.
+    /// Ids for a new sign-up.
+    pub fn draw(&self) -> DrawnIds {
+        DrawnIds { tenant: self.vault.chance.id(), member: self.vault.chance.id() }
+    }
+
+    /// Keeps a sign-up under the token of a link, for as long as the link is good. A sign-up may have several links; the
+    /// first that is followed counts, and the others then say the same.
     pub async fn keep(
         &self,
         token: &Ticket,
+        ids: &DrawnIds,
         sign_up: &PendingSignUp,
         lives: Duration,
     ) -> Result<(), VaultError> {
-        // The ids are drawn now, so that a step repeated later writes the same records.
         let fields = Draft::record()
-            .put("tenant", self.vault.chance.id::<TenantId>())
-            .put("member", self.vault.chance.id::<MemberId>())
+            .put("tenant", &ids.tenant)
+            .put("member", &ids.member)
             .put("email", &sign_up.email)
             .put("password_hash", &sign_up.password_hash)
             .put("product", &sign_up.product)
@@ -63,6 +79,12 @@ impl<'a> SignUps<'a> {
             .done();
         let key = place(token);
         self.vault.store.apply(Batch::new().then(Write::Put { key, fields, lives: Some(lives) })).await?;
+        Ok(())
+    }
+
+    /// Forgets a link that nobody has been sent.
+    pub async fn forget(&self, token: &Ticket) -> Result<(), VaultError> {
+        self.vault.store.apply(Batch::new().then(Write::Delete { key: place(token) })).await?;
         Ok(())
     }
 

@@ -96,7 +96,8 @@ async fn fill(redis: &RedisServer, count: usize) {
                 product: "Filler".to_owned(),
                 created_at: Timestamp::from_millis(0),
             };
-            vault.sign_ups().keep(&token, &sign_up, HOUR).await.unwrap();
+            let ids = vault.sign_ups().draw();
+            vault.sign_ups().keep(&token, &ids, &sign_up, HOUR).await.unwrap();
             let activation = vault.sign_ups().activate(&token).await.unwrap();
             assert!(matches!(activation, Activation::Activated(_)));
         }

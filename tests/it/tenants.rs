@@ -157,8 +157,10 @@ impl Ask {
 async fn good(route: RouteName, by: &Tenant, sandbox: &Sandbox) -> Ask {
     match route {
         RouteName::SignUp => ask().json(json!({ "email": "nobody@example.com", "password": PASSWORD })),
-        RouteName::ShowVerification => ask().with("token", "t"),
+        RouteName::ShowVerification | RouteName::ShowPasswordReset => ask().with("token", "t"),
         RouteName::VerifyEmail => ask().json(json!({ "token": "t" })),
+        RouteName::ForgotPassword => ask().json(json!({ "email": "nobody@example.com" })),
+        RouteName::ResetPassword => ask().json(json!({ "token": "t", "password": PASSWORD })),
         RouteName::CreateApiKey => ask().json(json!({ "name": "another" })),
         RouteName::ListApiKeys => ask().with("cursor", "c"),
         RouteName::RevokeApiKey | RouteName::ShowConnection | RouteName::DeleteConnection => {

@@ -1,6 +1,8 @@
 //! The whole room on a real store, with a clock that stands still and a mailbox.
 
 mod callers;
+mod mails;
+mod resets;
 mod sign_ups;
 
 use super::*;
@@ -10,6 +12,7 @@ use crate::domain::{EmailAddress, Password, Refusal, Secret, Ticket, Timestamp};
 use crate::ports::store::{Batch, Key, Outcome, Record, Store, StoreError};
 use crate::ports::{Mail, MailError};
 use crate::vault::{Activation, Keyring, Slot};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,10 +41,11 @@ impl Clock for StoppedClock {
     }
 }
 
-/// The embedded store, and how often it was read.
+/// The embedded store, and how often it was read and written.
 struct CountedStore {
     store: EmbeddedStore,
     reads: AtomicUsize,
+    writes: AtomicUsize,
 }
 
 #[async_trait::async_trait]
@@ -66,6 +70,7 @@ impl Store for CountedStore {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         self.store.apply(batch).await
     }
 
@@ -85,19 +90,30 @@ impl Chance for CountedChance {
     }
 }
 
-/// Puts mails where a test finds them; with no test listening it never answers.
-struct Mailbox(Option<mpsc::UnboundedSender<Mail>>);
+/// Puts mails where a test finds them, and answers what the test says; with no test listening it never answers.
+struct Mailbox {
+    mails: Option<mpsc::UnboundedSender<Mail>>,
+    faults: Mutex<VecDeque<MailError>>,
+}
 
 #[async_trait::async_trait]
 impl Mailer for Mailbox {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        match &self.0 {
-            Some(mailbox) => {
-                mailbox.send(mail.clone()).map_err(|_| MailError::Permanent("closed".to_owned()))
-            }
-            None => std::future::pending().await,
-        }
+        let Some(mailbox) = &self.mails else { return std::future::pending().await };
+        mailbox.send(mail.clone()).map_err(|_| MailError::Permanent("closed".to_owned()))?;
+        self.faults.lock().unwrap().pop_front().map_or(Ok(()), Err)
     }
+
+    async fn check(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+}
+
+/// The token of the link in a mail.
+fn token(mail: &Mail) -> Ticket {
+    let (before, rest) = mail.text.split_once("?token=").unwrap();
+    assert!(before.contains("\nhttps://vault.example.com/"), "{before}");
+    Ticket::new(rest.lines().next().unwrap())
 }
 
 struct House {
@@ -105,6 +121,7 @@ struct House {
     clock: Arc<StoppedClock>,
     store: Arc<CountedStore>,
     chance: Arc<CountedChance>,
+    mailer: Arc<Mailbox>,
     mails: mpsc::UnboundedReceiver<Mail>,
     _folder: tempfile::TempDir,
 }
@@ -120,6 +137,13 @@ impl House {
             hashes_at_once: 1,
             hashes_waiting: 8,
             sign_up_life: Duration::from_hours(24),
+            reset_life: Duration::from_hours(1),
+            mail: MailSettings {
+                timeout: Duration::from_secs(20),
+                backoff_min: Duration::from_secs(5),
+                backoff_max: Duration::from_hours(1),
+                keep_trying: Duration::from_hours(24),
+            },
             sign_ups_per_hour: 20,
             mails_per_hour: 5,
             failed_logins_per_minute: 3,
@@ -128,15 +152,20 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(StoppedClock::default());
         let embedded = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
-        let store = Arc::new(CountedStore { store: embedded, reads: AtomicUsize::new(0) });
+        let store = Arc::new(CountedStore {
+            store: embedded,
+            reads: AtomicUsize::new(0),
+            writes: AtomicUsize::new(0),
+        });
         let (mailbox, mails) = mpsc::unbounded_channel();
-        let mailer = Arc::new(Mailbox(mail_works.then_some(mailbox)));
+        let mailer = Arc::new(Mailbox { mails: mail_works.then_some(mailbox), faults: Mutex::default() });
         let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
         let chance = Arc::new(CountedChance::default());
         let vault = Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring);
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let accounts = Accounts::new(Arc::new(vault), clock.clone(), chance.clone(), mailer, tasks, settings);
-        Self { accounts, clock, store, chance, mails, _folder: folder }
+        let at = mailer.clone();
+        let accounts = Accounts::new(Arc::new(vault), clock.clone(), chance.clone(), at, tasks, settings);
+        Self { accounts, clock, store, chance, mailer, mails, _folder: folder }
     }
 
     async fn sign_up(&self, email: &str, password: &str, from: Option<&str>) -> Result<(), Refusal> {
@@ -150,10 +179,14 @@ impl House {
 
     /// The token in the next mail.
     async fn token(&mut self) -> Ticket {
-        let mail = self.mails.recv().await.unwrap();
-        let start = "\nhttps://vault.example.com/verify-email?token=";
-        let (_, rest) = mail.text.split_once(start).unwrap();
-        Ticket::new(rest.lines().next().unwrap())
+        token(&self.mails.recv().await.unwrap())
+    }
+
+    /// Lets what goes on behind the answers come to its end.
+    async fn settle(&self) {
+        while self.accounts.tasks.under_way() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A tenant of Ada's.
@@ -177,6 +210,10 @@ impl House {
     async fn bearer(&self, key: &str, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
         let from: IpAddr = "192.0.2.1".parse().unwrap();
         self.accounts.authenticate(&Presented::Key(Secret::new(key)), Some(from), slot).await
+    }
+
+    fn writes(&self) -> usize {
+        self.store.writes.swap(0, Ordering::Relaxed)
     }
 
     fn reads(&self) -> usize {

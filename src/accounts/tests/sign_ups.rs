@@ -52,6 +52,24 @@ async fn an_owned_address_is_answered_like_any_other() {
 }
 
 #[tokio::test]
+async fn an_owned_address_costs_as_much_as_any_other() {
+    let mut house = House::new();
+    house.ada().await;
+    let mut costs = Vec::new();
+    for email in [ADA, "nobody@example.com"] {
+        house.settle().await;
+        house.reads();
+        house.writes();
+        assert_eq!(house.sign_up(email, "another long pass phrase", None).await, Ok(()));
+        let before = (house.reads(), house.writes());
+        house.settle().await;
+        costs.push([before, (house.reads(), house.writes())]);
+    }
+    // Before the answer the queue; behind it the link, and the mail that leaves the queue.
+    assert_eq!(costs, [[(0, 1), (0, 2)]; 2]);
+}
+
+#[tokio::test]
 async fn a_mail_server_that_hangs_is_not_seen() {
     let house = House::with(|_| {}, false);
     assert_eq!(house.sign_up(ADA, PASSWORD, None).await, Ok(()));

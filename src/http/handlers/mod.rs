@@ -4,6 +4,7 @@ mod api_keys;
 mod authorize;
 mod connections;
 mod integrations;
+mod passwords;
 mod providers;
 mod sign_up;
 mod tokens;
@@ -25,6 +26,9 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::SignUp => open(sign_up::sign_up),
         RouteName::ShowVerification => open(sign_up::show),
         RouteName::VerifyEmail => open(sign_up::verify),
+        RouteName::ForgotPassword => open(passwords::forgot),
+        RouteName::ShowPasswordReset => open(passwords::show),
+        RouteName::ResetPassword => open(passwords::reset),
         RouteName::CreateApiKey => known(api_keys::create),
         RouteName::ListApiKeys => known(api_keys::list),
         RouteName::RevokeApiKey => known(api_keys::revoke),

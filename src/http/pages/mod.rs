@@ -1,5 +1,9 @@
 //! Pages for people: compiled in, everything escaped, no script, nothing inline.
 
+mod passwords;
+
+pub(super) use passwords::{password_was_reset, reset_password};
+
 use super::{headers, problem};
 use crate::broker::Asked;
 use crate::domain::{ProviderId, Refusal, SessionFault, TenantId, Ticket};

@@ -26,6 +26,13 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
             let link = app.mailed_link(&email).await;
             json!({ "token": link.split_once("token=").expect("a token").1 })
         }
+        RouteName::ForgotPassword => json!({ "email": tenant.email }),
+        RouteName::ResetPassword => {
+            let other = Tenant::new(app).await;
+            other.post("/forgot-password", &json!({ "email": other.email })).await.expect(202);
+            let token = app.mailed_token("/reset-password", &other.email).await;
+            json!({ "token": token, "password": "another quiet harbour & dawn" })
+        }
         RouteName::CreateApiKey => json!({
             "name": "a key", "scopes": ["tokens:read", "keys:write"], "providers": ["slack", "google"],
             "ips": ["192.0.2.0/24"], "expires_at": "2099-01-31T12:00:00Z",
@@ -51,6 +58,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
             json!({ "provider": "sandbox", "end_user": "user 1", "min_ttl": 10, "force_refresh": false })
         }
         RouteName::ShowVerification
+        | RouteName::ShowPasswordReset
         | RouteName::ListApiKeys
         | RouteName::RevokeApiKey
         | RouteName::OpenAuthorization

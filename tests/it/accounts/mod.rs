@@ -4,6 +4,7 @@ mod bodies;
 mod keys;
 mod limits;
 mod login;
+mod passwords;
 mod sign_up;
 
 use crate::support::app::App;

@@ -68,6 +68,7 @@ async fn heard(stores: Stores, redis: Option<&RedisServer>, format: &str) -> Hea
     };
     let mut run = Run::new(&app, &tap, &master_key, look);
     run.move_in().await;
+    run.forget().await;
     run.authorize("user 1").await;
     run.use_it("user 1").await;
     run.by_page("user 2").await;

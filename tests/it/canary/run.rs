@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 const PASSWORD: &str = "correcthorse-canary-battery staple 7Q";
 const WRONG: &str = "wronghorse-canary-battery staple 8R";
+const NEW: &str = "greenhorse-canary-battery staple 9S";
 const CLIENT_SECRET: &str = "canary-client-secret/+= 6c1e9b3d7452";
 const EMAIL: &str = "canary@example.com";
 
@@ -170,6 +171,26 @@ impl<'a> Run<'a> {
         self.post("enabled again", 200, "/enable-provider", &enable).await;
     }
 
+    /// A forgotten password, and a new one.
+    pub async fn forget(&mut self) {
+        self.plant("new password", NEW, &[]);
+        self.post("forgotten", 202, "/forgot-password", &json!({ "email": EMAIL })).await;
+        let token = self.app.mailed_token("/reset-password", EMAIL).await;
+        self.plant("token of the reset link", &token, &["reset page", "outbox"]);
+        self.look();
+        let mut browser = Browser::new();
+        let page = browser.get(&format!("{}/reset-password?token={token}", self.app.url)).await;
+        self.keep_page("reset page", &page);
+        let refused = browser.send(&page, &page.form().fill("password", "canary")).await;
+        self.keep_page("reset page", &refused);
+        let done = browser.send(&page, &page.form().fill("password", NEW)).await;
+        assert_eq!(done.status, 200, "{}", done.body);
+        self.keep_page("reset", &done);
+        let again = browser.send(&page, &page.form().fill("password", NEW)).await;
+        self.keep_page("refused link", &again);
+        self.look();
+    }
+
     /// A session as far as the return: the code lies in the store.
     pub async fn authorize(&mut self, end_user: &str) {
         let begun = self.post("begun", 201, "/authorize-canary", &json!({ "end_user": end_user })).await;
@@ -324,10 +345,8 @@ impl<'a> Run<'a> {
         self.get("refused", 400, &format!("/v1/connections?status={key}")).await;
         let request = self.request(Method::POST, "/v1/api-keys").basic_auth(EMAIL, Some(WRONG));
         self.hear("refused", 401, request).await;
-        let fields = format!(
-            "username={EMAIL}&password={}&provider=canary&end_user=nobody",
-            PASSWORD.replace(' ', "+")
-        );
+        let fields =
+            format!("username={EMAIL}&password={}&provider=canary&end_user=nobody", NEW.replace(' ', "+"));
         let form = self
             .request(Method::POST, "/get-access-token")
             .header("content-type", "application/x-www-form-urlencoded");

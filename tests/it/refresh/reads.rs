@@ -9,7 +9,12 @@ use std::sync::Arc;
 /// A stage on a Redis of its own, where everything is counted.
 async fn counted() -> (Arc<RedisServer>, Stage) {
     let redis = Arc::new(RedisServer::start(&[]));
-    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &[("server.workers", "1")]).await;
+    let stage = Stage::new(
+        Stores::Redis(Arc::clone(&redis)),
+        STRICT,
+        &[("server.workers", "1"), ("mail.backoff_min", "10m")],
+    )
+    .await;
     (redis, stage)
 }
 

@@ -233,20 +233,22 @@ impl App {
         }
     }
 
-    /// The link in the newest mail to an address; mails are written in the background.
+    /// The link in the newest mail to an address that has one; mails are written in the background.
     pub async fn mailed_link(&self, to: &str) -> String {
+        self.mailed(to, &self.url).await
+    }
+
+    /// The token in the newest mail to an address whose link leads to `path`.
+    pub async fn mailed_token(&self, path: &str, to: &str) -> String {
+        let link = self.mailed(to, &format!("{}{path}?token=", self.url)).await;
+        link.split_once("token=").expect("a token").1.to_owned()
+    }
+
+    async fn mailed(&self, to: &str, start: &str) -> String {
         for _ in 0..1000 {
-            let mut mails: Vec<PathBuf> = std::fs::read_dir(&self.outbox)
-                .into_iter()
-                .flatten()
-                .map(|entry| entry.expect("an entry").path())
-                .filter(|path| path.extension().is_some_and(|end| end == "eml"))
-                .collect();
-            mails.sort();
-            let texts = mails.iter().rev().map(|path| std::fs::read_to_string(path).expect("a text"));
-            let mail = texts.into_iter().find(|mail| mail.contains(&format!("To: {to}")));
-            let link = mail.and_then(|mail| {
-                mail.split_whitespace().find(|word| word.starts_with(&self.url)).map(str::to_owned)
+            let mails = self.mails(to);
+            let link = mails.iter().rev().find_map(|mail| {
+                mail.split_whitespace().find(|word| word.starts_with(start)).map(str::to_owned)
             });
             if let Some(link) = link {
                 return link;
@@ -254,5 +256,15 @@ impl App {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         panic!("no mail came for {to}")
+    }
+
+    /// The mails to an address in the outbox, oldest first, as they are.
+    pub fn mails(&self, to: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.outbox).into_iter().flatten();
+        let mut mails: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        mails.retain(|path| path.extension().is_some_and(|end| end == "eml"));
+        mails.sort();
+        let texts = mails.iter().map(|path| std::fs::read_to_string(path).expect("a text"));
+        texts.filter(|mail| mail.contains(&format!("To: {to}"))).collect()
     }
 }

@@ -2,32 +2,62 @@
 
 use super::process::Leashed;
 use super::tool;
-use std::io::Read;
-use std::net::TcpStream;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 pub struct SmtpServer {
     server: Leashed,
     port: u16,
+    scheme: &'static str,
+}
+
+/// A file beside this one.
+pub fn file(name: &str) -> String {
+    format!("{}/tests/it/support/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 impl SmtpServer {
     pub fn start() -> Self {
-        Leashed::on_a_free_port(Self::start_on)
+        Self::start_with(&json!({}))
+    }
+
+    /// The same with wishes; what they are stands in `smtp_server.py`.
+    pub fn start_with(wishes: &Value) -> Self {
+        Leashed::on_a_free_port(|port| Self::start_on(port, wishes))
     }
 
     /// The same on a port of the case's choosing. When it ended before it was ready: what it said.
-    pub fn start_on(port: u16) -> Result<Self, String> {
+    pub fn start_on(port: u16, wishes: &Value) -> Result<Self, String> {
         let program = tool("GRANTKEEP_TEST_PYTHON", "bin/python3");
-        let listen = format!("127.0.0.1:{port}");
-        let arguments = ["-m", "aiosmtpd", "-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", "mails"];
-        let (server, ()) = Leashed::start(&program, arguments, |_| greets(&listen))?;
-        Ok(Self { server, port })
+        let mut wishes = wishes.clone();
+        wishes["port"] = port.into();
+        let name = wishes["cert"].as_str().unwrap_or("server").to_owned();
+        wishes["cert"] = file(&format!("tls/{name}.pem")).into();
+        wishes["key"] = file("tls/server.key").into();
+        let scheme = if wishes["tls"] == "tls" { "smtps" } else { "smtp" };
+        let arguments = [file("smtp_server.py"), wishes.to_string()];
+        let ready = |server: &Leashed| server.log().contains("ready").then_some(());
+        let (server, ()) = Leashed::start(&program, arguments, ready)?;
+        Ok(Self { server, port, scheme })
     }
 
     /// For `mail.url`.
     pub fn url(&self) -> String {
-        format!("smtp://127.0.0.1:{}", self.port)
+        self.url_for("")
+    }
+
+    /// The same with a login, such as `ada:secret@`, by the name that its certificate has.
+    pub fn url_for(&self, login: &str) -> String {
+        format!("{}://{login}localhost:{}", self.scheme, self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What happened, a line each.
+    pub fn log(&self) -> String {
+        self.server.log()
     }
 
     /// Everything it was given so far, as it came.
@@ -56,6 +86,9 @@ pub struct Mail {
     pub to: String,
     pub subject: String,
     pub text: String,
+    pub html: String,
+    /// Its headers, as they are.
+    pub head: String,
 }
 
 impl Mail {
@@ -70,6 +103,8 @@ impl Mail {
             to: address(mail.to()),
             subject: mail.subject().unwrap_or_default().to_owned(),
             text: mail.body_text(0).unwrap_or_default().into_owned(),
+            html: mail.body_html(0).unwrap_or_default().into_owned(),
+            head: head(raw),
         }
     }
 
@@ -80,11 +115,7 @@ impl Mail {
     }
 }
 
-/// `220 …` (RFC 5321 section 3.1).
-fn greets(address: &str) -> Option<()> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    let mut code = [0; 3];
-    stream.read_exact(&mut code).ok()?;
-    (&code == b"220").then_some(())
+fn head(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw).replace("\r\n", "\n");
+    text.split("\n\n").next().unwrap_or_default().to_owned()
 }
