@@ -14,11 +14,13 @@ mod door;
 mod handlers;
 mod headers;
 mod observe;
+mod openapi;
 mod pages;
 mod problem;
 mod routes;
 mod server;
 
+pub use openapi::document as openapi_document;
 pub use routes::{Access, Foreign, ROUTES, Route, RouteName, Thing};
 pub use server::{HttpSettings, Running, Stopper, run};
 

@@ -101,6 +101,8 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("config", &["config"]),
     ("toml", &["catalog", "config"]),
     ("askama", &["http", "sandbox"]),
+    // The schema of an answer is derived where the answer's struct is; the catalog has one, `Summary`.
+    ("utoipa", &["http", "catalog"]),
     ("tracing_subscriber", &["telemetry"]),
     ("metrics_exporter_prometheus", &["telemetry", "app"]),
     // Doing I/O. The ground, the tools and the craft are told things; they do not go and look.
