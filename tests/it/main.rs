@@ -18,6 +18,7 @@ mod journey;
 mod mail;
 mod odd_returns;
 mod oidc_flow;
+mod openapi;
 mod real_parts;
 mod refresh;
 mod requests;

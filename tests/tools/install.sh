@@ -4,7 +4,7 @@
 #   install.sh FOLDER            everything
 #   install.sh FOLDER redis      what the load script needs
 #
-# Afterwards FOLDER/bin holds redis-server, node and python3 (with aiosmtpd), and FOLDER/oidc-provider the npm package
+# Afterwards FOLDER/bin holds redis-server, node and python3 (with aiosmtpd, schemathesis and a validator of OpenAPI), and FOLDER/oidc-provider the npm package
 # of that name. What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise
 # by unpacking into FOLDER. A second run finds everything in place and takes a second. What cannot be had ends it.
 set -euo pipefail
@@ -108,20 +108,32 @@ redis_version() {
     said=$("$bin/redis-server" --version) && [[ $said == 'Redis server v='* ]] && printf '%s' "${said#*v=}"
 }
 
-# Python 3 with aiosmtpd, which is kept in FOLDER/python.
-python3_with_smtp() {
-    works 0 smtp_version && return
+# Python 3 with a mail server and what reads OpenAPI, which are kept in FOLDER/python.
+python3_with_packages() {
+    works 0 packages_version && return
     local found
     found=$(find_command python3) || { debian_packages python3 && found=$(find_command python3); } ||
         die "no python3: neither on the PATH nor from Debian"
     wrapper python3 "$found" "PYTHONPATH=$tools/python" PYTHONNOUSERSITE=1
-    works 3 python_version || die "$found does not run, or is older than Python 3.9"
+    works 3 python_version || die "$found does not run, or is older than Python 3.10"
     pip_install "$tools/python" "$here/requirements.txt"
-    works 0 smtp_version || die "aiosmtpd was installed and does not run"
+    works 0 packages_version || die "what came from PyPI does not run, or is not what requirements.txt says"
 }
 
-python_version() { "$bin/python3" -c 'import sys; assert sys.version_info >= (3, 9); print(sys.version_info.major)'; }
+python_version() { "$bin/python3" -c 'import sys; assert sys.version_info >= (3, 10); print(sys.version_info.major)'; }
 smtp_version() { "$bin/python3" -m aiosmtpd --version; }
+
+# The version of schemathesis, if everything is there in the versions asked for.
+packages_version() {
+    smtp_version >/dev/null && "$bin/python3" -c '
+import sys
+from importlib.metadata import version
+import openapi_spec_validator, schemathesis
+for line in open(sys.argv[1]):
+    name, asked = line.strip().split("==")
+    assert version(name) == asked, f"{name} {asked}"
+print(version("schemathesis"))' "$here/requirements.txt"
+}
 
 # pip_install FOLDER FILE: into a folder of ours, so that the machine's own packages stay as they are.
 pip_install() {
@@ -190,7 +202,7 @@ if [[ ${2-} == redis ]]; then
     say "redis-server $(redis_version | cut -d ' ' -f 1)"
     exit
 fi
-python3_with_smtp
+python3_with_packages
 node
 oidc_provider
-say "redis-server $(redis_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version)"
+say "redis-server $(redis_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1) and schemathesis $(packages_version), node $("$bin/node" --version), oidc-provider $(oidc_version)"

@@ -3,18 +3,20 @@
 pub mod app;
 pub mod browser;
 pub mod clock;
+pub mod document;
 pub mod html;
 pub mod oidc;
 pub mod process;
 pub mod raw;
 pub mod redis;
+pub mod schema;
 pub mod smtp;
 pub mod tenant;
 
 use std::path::{Path, PathBuf};
 
 /// A tool that `make tools` installed: named by an environment variable, else in the target folder.
-fn tool(variable: &str, place: &str) -> PathBuf {
+pub fn tool(variable: &str, place: &str) -> PathBuf {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.unwrap_or_else(|| {
         // CARGO_TARGET_TMPDIR is `<target>/tmp`.
