@@ -4,6 +4,7 @@ use super::template::Template;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// The authorization endpoint.
 #[derive(Clone, Debug, Serialize)]
@@ -30,7 +31,7 @@ pub struct Authorize {
 pub type Rename = BTreeMap<String, Option<String>>;
 
 /// RFC 7636; `plain` is not offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub enum Pkce {
     /// A SHA-256 challenge.
     S256,
@@ -191,7 +192,7 @@ pub enum RefreshWith {
 }
 
 /// Does a refresh spend the old refresh token?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rotation {
     /// It goes on working.

@@ -8,6 +8,7 @@ use super::template::{Place, Template};
 use regex_lite::Regex;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// What is known for the holes in URLs, by name: variables, captured callback parameters and metadata of the connection.
 pub type Values = BTreeMap<String, String>;
@@ -15,7 +16,7 @@ pub type Values = BTreeMap<String, String>;
 const LONGEST: usize = 255;
 
 /// When a variable is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AskedAt {
     /// When the tenant enables the provider.

@@ -33,7 +33,7 @@ impl Call {
         &self.state.broker
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&str> {
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.request.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
@@ -67,7 +67,7 @@ impl Call {
     pub(super) fn fields<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
         let mut fields = self.untyped()?;
         if matches!(self.route.access, Access::Caller(_)) {
-            credentials::drop_from(&mut fields);
+            credentials::drop_from(&mut fields)?;
         }
         fields.typed()
     }

@@ -46,10 +46,12 @@ pub(super) fn take_from(fields: &mut Fields<'_>) -> Result<Option<Presented>, Re
     }
 }
 
-/// Drops the two fields: who calls is known by now.
-pub(super) fn drop_from(fields: &mut Fields<'_>) {
-    fields.forget(USERNAME);
-    fields.forget(PASSWORD);
+/// Drops the two fields: who calls is known by now. They must be texts all the same.
+pub(super) fn drop_from(fields: &mut Fields<'_>) -> Result<(), Refusal> {
+    for name in [USERNAME, PASSWORD] {
+        drop(fields.take(name)?.map(Secret::new));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,5 +105,10 @@ mod tests {
         assert_eq!(taken("username=a&password=b"), Ok(true));
         assert_eq!(taken("provider=x"), Ok(false));
         assert!(taken("username=a").is_err() && taken("password=a").is_err());
+        let dropped = |body: &'static str| {
+            drop_from(&mut Fields::of_body(Some("application/json"), body.as_bytes()).unwrap())
+        };
+        assert_eq!(dropped(r#"{"username":"a","password":null}"#), Ok(()));
+        assert_eq!(dropped(r#"{"username":{}}"#), Err(Refusal::field(USERNAME, "must be a string")));
     }
 }

@@ -14,12 +14,14 @@ mod door;
 mod handlers;
 mod headers;
 mod observe;
+mod openapi;
 mod origin;
 mod pages;
 mod problem;
 mod routes;
 mod server;
 
+pub use openapi::document as openapi_document;
 pub use routes::{Access, Foreign, ROUTES, Route, RouteName, Thing};
 pub use server::{HttpSettings, Running, Stopper, run};
 

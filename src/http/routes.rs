@@ -102,6 +102,7 @@ routes! {
     DeleteConnection: DELETE "/v1/connections/{id}", Caller(ConnectionsWrite), Foreign::Path("id", Thing::Connection);
     ListProviders: GET "/providers", Public, SHARED;
     ShowProvider: GET "/providers/{id}", Public, SHARED;
+    Document: GET "/openapi.json", Public, Foreign::Nothing("the same bytes for everybody");
     Style: GET "/assets/style.css", Public, Foreign::Nothing("the same bytes for everybody");
 }
 

@@ -20,6 +20,7 @@ mod key_rotation;
 mod mail;
 mod odd_returns;
 mod oidc_flow;
+mod openapi;
 mod outbound;
 mod pages;
 mod provider_journeys;

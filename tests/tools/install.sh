@@ -4,8 +4,8 @@
 #   install.sh FOLDER            everything
 #   install.sh FOLDER redis      what the load script needs
 #
-# Afterwards FOLDER/bin holds redis-server, nginx, promtool, systemd-analyze, node, python3 (with aiosmtpd and the checkers
-# of deploy/) and chromium, FOLDER/oidc-provider the npm package of that name, and FOLDER/pages those that look at pages.
+# Afterwards FOLDER/bin holds redis-server, nginx, promtool, systemd-analyze, node, python3 (with aiosmtpd, schemathesis and the
+# checkers of OpenAPI and of deploy/) and chromium, FOLDER/oidc-provider the npm package of that name, and FOLDER/pages those that look at pages.
 # What the machine has is used; the rest comes from Debian, PyPI and npm, as root by installing, otherwise by unpacking
 # into FOLDER. A second run finds everything in place and takes some seconds. What cannot be had ends it.
 set -euo pipefail
@@ -134,24 +134,30 @@ redis_version() {
 
 # Python 3 with what requirements.txt names, which is kept in FOLDER/python.
 python3_with_packages() {
-    works 0 smtp_version && works 0 checkers_version && return
+    works 0 packages_version && return
     local found
     found=$(find_command python3) || { debian_packages python3 && found=$(find_command python3); } ||
         die "no python3: neither on the PATH nor from Debian"
     wrapper python3 "$found" "PYTHONPATH=$tools/python" PYTHONNOUSERSITE=1
-    works 3 python_version || die "$found does not run, or is older than Python 3.9"
+    works 3 python_version || die "$found does not run, or is older than Python 3.10"
     pip_install "$tools/python" "$here/requirements.txt"
-    works 0 smtp_version || die "aiosmtpd was installed and does not run"
-    works 0 checkers_version || die "the checkers of deploy/ were installed and do not run"
+    works 0 packages_version || die "what came from PyPI does not run, or is not what requirements.txt says"
 }
 
-python_version() { "$bin/python3" -c 'import sys; assert sys.version_info >= (3, 9); print(sys.version_info.major)'; }
-# Of manifests, of compose files, and of Dockerfiles; each is loaded.
-checkers_version() {
-    "$bin/python3" -c 'import kubernetes_validate as k, check_jsonschema, yaml; print(k.latest_version())' &&
-        "$tools/python/bin/hadolint" --version
-}
+python_version() { "$bin/python3" -c 'import sys; assert sys.version_info >= (3, 10); print(sys.version_info.major)'; }
 smtp_version() { "$bin/python3" -m aiosmtpd --version; }
+
+# The version of schemathesis, if everything is there in the versions asked for.
+packages_version() {
+    smtp_version >/dev/null && "$tools/python/bin/hadolint" --version >/dev/null && "$bin/python3" -c '
+import sys
+from importlib.metadata import version
+import aiosmtpd, check_jsonschema, kubernetes_validate, openapi_spec_validator, schemathesis, yaml
+for line in open(sys.argv[1]):
+    name, asked = line.strip().split("==")
+    assert version(name) == asked, f"{name} {asked}"
+print(version("schemathesis"))' "$here/requirements.txt"
+}
 
 # pip_install FOLDER FILE: into a folder of ours, so that the machine's own packages stay as they are.
 pip_install() {
@@ -266,4 +272,4 @@ node
 npm_install oidc-provider oidc_version
 npm_install pages pages_version
 chromium
-say "redis-server $(redis_version | cut -d ' ' -f 1), nginx $(nginx_version), promtool $(promtool_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1), node $("$bin/node" --version), oidc-provider $(oidc_version), axe-core $(pages_version), Chromium $(chromium_version)"
+say "redis-server $(redis_version | cut -d ' ' -f 1), nginx $(nginx_version), promtool $(promtool_version | cut -d ' ' -f 1), python3 with $(smtp_version 2>&1) and schemathesis $(packages_version), node $("$bin/node" --version), oidc-provider $(oidc_version), axe-core $(pages_version), Chromium $(chromium_version)"

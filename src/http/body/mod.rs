@@ -62,11 +62,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Drops a field, whatever it holds.
-    pub(super) fn forget(&mut self, name: &str) {
-        drop(self.remove(name));
-    }
-
     fn remove(&mut self, name: &str) -> Option<Node<'a>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(place).1)

@@ -1,48 +1,75 @@
 //! API keys: made, listed, revoked.
 
-use super::{Answer, Call, Page, json};
+use super::{Answer, Call, Description, Page, Tag, json};
 use crate::accounts::{Caller, NewApiKey};
 use crate::domain::{ApiKeyId, Id, KeyScope, KeyScopes, ProviderId, Refusal, Scopes, Timestamp};
 use crate::http::body::{Limit, Several};
 use crate::http::cursor;
+use crate::http::openapi::{KeyScopeWord, KeyScopesGiven, Networks, ProviderIds};
 use crate::vault::{ApiKey, ApiKeyLimits};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+/// An API key to be made.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewKeyFields {
+    /// What you call it: on one line, without control characters.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1F\x7F-\x9F]*$", example = "backend")]
     name: String,
+    /// What it may do; absent: everything.
+    #[schema(value_type = Option<KeyScopesGiven>)]
     scopes: Option<Scopes>,
+    /// RFC 3339, in the future; absent: never.
+    #[schema(value_type = Option<Timestamp>)]
     expires_at: Option<String>,
+    /// The only providers it may be used for; absent: all.
+    #[schema(value_type = ProviderIds, required = false)]
     #[serde(default)]
     providers: Several,
+    /// Addresses or networks it may be used from; absent: all.
+    #[schema(value_type = Networks, required = false)]
     #[serde(default)]
     ips: Several,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// How many items a page has at most.
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of an earlier answer.
+    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// An API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 struct KeyAnswer<'a> {
+    /// Its public part, which revokes it.
     id: &'a ApiKeyId,
-    /// Shown once: when it is made.
+    /// The key itself. Shown once: when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// What you call it.
     name: &'a str,
+    /// What it may do.
+    #[schema(value_type = Vec<KeyScopeWord>)]
     scopes: Vec<&'static str>,
+    /// When it ends; null: never.
+    #[schema(required)]
     expires_at: Option<Timestamp>,
+    /// The only providers it may be used for; empty: all.
     providers: &'a [ProviderId],
+    /// The only networks it may be used from; empty: all.
     ips: Vec<String>,
+    /// When it was made.
     created_at: Timestamp,
 }
 
@@ -99,6 +126,14 @@ pub(super) async fn create(caller: Caller, call: Call) -> Answer {
     json(StatusCode::CREATED, &KeyAnswer::of(&key, Some(text.expose())))
 }
 
+pub(super) fn create_described() -> Description {
+    Description::new(Tag::ApiKeys, "Make an API key")
+        .detail("The key is shown this once; only its hash is kept. A key makes no key that may do more than itself.")
+        .body::<NewKeyFields>()
+        .answers::<KeyAnswer>(201, "The key.")
+        .refuses([Refusal::field("expires_at", "must lie in the future")])
+}
+
 /// `GET /v1/api-keys`.
 pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     let ListQuery { limit: Limit(limit), cursor } = call.query()?;
@@ -110,6 +145,13 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     json(StatusCode::OK, &Page { items, next_cursor })
 }
 
+pub(super) fn list_described() -> Description {
+    Description::new(Tag::ApiKeys, "List the API keys")
+        .query::<ListQuery>()
+        .lists::<KeyAnswer>("A page of the tenant's keys.")
+        .refuses([cursor::not_one()])
+}
+
 fn position(cursor: &str) -> Result<ApiKeyId, Refusal> {
     ApiKeyId::parse(&cursor::position(cursor)?).ok_or_else(cursor::not_one)
 }
@@ -118,4 +160,12 @@ fn position(cursor: &str) -> Result<ApiKeyId, Refusal> {
 pub(super) async fn revoke(caller: Caller, call: Call) -> Answer {
     call.accounts().revoke_key(&caller, &call.id("an API key of that id")?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) fn revoke_described() -> Description {
+    Description::new(Tag::ApiKeys, "Revoke an API key")
+        .detail("It is refused from then on.")
+        .path::<ApiKeyId>("id", "Which one.")
+        .empty(204, "It is revoked.")
+        .refuses([Refusal::NotFound { what: "an API key of that id".to_owned() }])
 }

@@ -1,55 +1,96 @@
 //! Connections: listed, read, deleted.
 
-use super::{Answer, Call, Page, json};
+use super::{Answer, Call, Description, Page, Tag, json};
 use crate::accounts::Caller;
 use crate::domain::{Account, ConnectionId, EndUserId, Id, ProviderId, Refusal, Scopes, Timestamp};
 use crate::http::body::Limit;
 use crate::http::cursor;
+use crate::http::openapi::{ConnectionStatus, ReasonWord, RevocationWord};
 use crate::vault::{Connection, ConnectionFilter, Status};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 const STATUSES: &[&str] = &["active", "failing", "reauthorization_required", "deleting"];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only those of this end user.
     end_user: Option<EndUserId>,
+    /// Only those at this provider.
     provider: Option<ProviderId>,
+    /// Only those that stand so.
+    #[schema(value_type = Option<ConnectionStatus>)]
     status: Option<String>,
+    /// How many items a page has at most.
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of an earlier answer.
+    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Who was connected, as the provider names them, where its file asks.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Identity)]
 struct IdentityAnswer<'a> {
+    /// The provider's id of them.
+    #[schema(required)]
     id: Option<&'a str>,
+    /// The provider's name of them.
+    #[schema(required)]
     name: Option<&'a str>,
 }
 
 /// A connection as tenants see it: everything but its tokens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connection)]
 pub(super) struct ConnectionAnswer<'a> {
+    /// Its id; stays when the end user connects again.
     id: &'a ConnectionId,
+    /// At which provider.
     provider: &'a ProviderId,
+    /// Whose.
     end_user: &'a EndUserId,
+    /// Which of the end user's accounts; empty: the one without a label.
     account: &'a Account,
+    /// Where it stands.
+    #[schema(value_type = ConnectionStatus)]
     status: &'static str,
+    /// Why the end user has to connect again, where they have to.
+    #[schema(value_type = Option<ReasonWord>, required)]
     reason: Option<&'static str>,
+    /// Grows by one at every new token.
     generation: u64,
+    /// How the token is sent, such as `Bearer`.
     token_type: &'a str,
+    /// When the access token ends; null where the provider does not say.
+    #[schema(required)]
     expires_at: Option<Timestamp>,
+    /// What was granted.
     scopes: &'a Scopes,
+    /// What was asked and not granted.
     missing_scopes: Scopes,
+    /// Your client id at the provider, under which it was granted.
     client_id: &'a str,
+    /// What the provider told of the account, by name.
     metadata: &'a BTreeMap<String, String>,
+    /// Who was connected.
     identity: IdentityAnswer<'a>,
+    /// When it was first made.
     created_at: Timestamp,
+    /// When the end user last agreed.
     connected_at: Timestamp,
+    /// When its token was last refreshed.
+    #[schema(required)]
     refreshed_at: Option<Timestamp>,
+    /// What went wrong last: the provider's own code, or a word of ours.
+    #[schema(required)]
     last_error: Option<&'a str>,
+    /// Not refreshed before this time.
+    #[schema(required)]
     retry_at: Option<Timestamp>,
 }
 
@@ -84,8 +125,12 @@ impl<'a> ConnectionAnswer<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// What became of a grant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deleted)]
 struct DeletedAnswer {
+    /// What became of it at the provider. Here it is forgotten in each case.
+    #[schema(value_type = RevocationWord)]
     revocation: &'static str,
 }
 
@@ -109,6 +154,14 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     json(StatusCode::OK, &Page { items, next_cursor: next.as_deref().map(cursor::of) })
 }
 
+pub(super) fn list_described() -> Description {
+    Description::new(Tag::Connections, "List connections")
+        .detail("A page may hold fewer items than its limit and still go on. A key limited to providers sees theirs.")
+        .query::<ListQuery>()
+        .lists::<ConnectionAnswer>("A page of connections.")
+        .refuses([cursor::not_one()])
+}
+
 /// The connection in the path, if the caller's key is for its provider.
 async fn find(caller: &Caller, call: &Call) -> Result<Connection, Refusal> {
     let id = ConnectionId::parse(call.path("id")).ok_or(Refusal::ConnectionNotFound)?;
@@ -122,9 +175,24 @@ pub(super) async fn show(caller: Caller, call: Call) -> Answer {
     json(StatusCode::OK, &ConnectionAnswer::of(&find(&caller, &call).await?))
 }
 
+pub(super) fn show_described() -> Description {
+    Description::new(Tag::Connections, "Read a connection")
+        .path::<ConnectionId>("id", "Which one.")
+        .answers::<ConnectionAnswer>(200, "The connection.")
+        .refuses([Refusal::ConnectionNotFound])
+}
+
 /// `DELETE /v1/connections/{id}`.
 pub(super) async fn delete(caller: Caller, call: Call) -> Answer {
     let connection = find(&caller, &call).await?;
     let revocation = call.broker().delete_connection(caller.authority(), &connection.id).await?;
     json(StatusCode::OK, &DeletedAnswer { revocation: revocation.as_str() })
+}
+
+pub(super) fn delete_described() -> Description {
+    Description::new(Tag::Connections, "Delete a connection and end its grant")
+        .detail("From this call on no token comes out of it. A call that was cut short may be made again.")
+        .path::<ConnectionId>("id", "Which one.")
+        .answers::<DeletedAnswer>(200, "It is forgotten here.")
+        .refuses([Refusal::ConnectionNotFound])
 }

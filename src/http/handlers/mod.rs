@@ -11,12 +11,13 @@ mod tokens;
 
 use super::call::{Answer, Call};
 use super::door::{Handler, asking, known, open};
+use super::openapi::{self, Description, Tag};
 use super::pages;
 use super::routes::RouteName;
 use crate::domain::Refusal;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use serde::Serialize;
 use url::Url;
 
@@ -44,8 +45,62 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::DeleteConnection => known(connections::delete),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
+        RouteName::Document => open(document),
         RouteName::Style => open(style),
     }
+}
+
+/// What a route says of itself in the document. A route without a line here does not compile.
+pub(super) fn described(name: RouteName) -> Description {
+    match name {
+        RouteName::SignUp => sign_up::sign_up_described(),
+        RouteName::ShowVerification => sign_up::show_described(),
+        RouteName::VerifyEmail => sign_up::verify_described(),
+        RouteName::ForgotPassword => passwords::forgot_described(),
+        RouteName::ShowPasswordReset => passwords::show_described(),
+        RouteName::ResetPassword => passwords::reset_described(),
+        RouteName::CreateApiKey => api_keys::create_described(),
+        RouteName::ListApiKeys => api_keys::list_described(),
+        RouteName::RevokeApiKey => api_keys::revoke_described(),
+        RouteName::EnableProvider => integrations::enable_described(),
+        RouteName::BeginAuthorization => authorize::begin_described(),
+        RouteName::OpenAuthorization => authorize::open_described(),
+        RouteName::StartAuthorization => authorize::start_described(),
+        RouteName::Callback => authorize::callback_described(),
+        RouteName::CompleteAuthorization => authorize::complete_described(),
+        RouteName::GetAccessToken => tokens::described(),
+        RouteName::ListConnections => connections::list_described(),
+        RouteName::ShowConnection => connections::show_described(),
+        RouteName::DeleteConnection => connections::delete_described(),
+        RouteName::ListProviders => providers::list_described(),
+        RouteName::ShowProvider => providers::show_described(),
+        RouteName::Document => document_described(),
+        RouteName::Style => style_described(),
+    }
+}
+
+/// `GET /openapi.json`: the same until the program is another one, so who has it asks by its tag (RFC 9110 section 13.1.2).
+async fn document(call: Call) -> Answer {
+    let written = openapi::written();
+    let known = call.header(&IF_NONE_MATCH).is_some_and(|tags| tags == "*" || tags.contains(&written.etag));
+    let mut answer = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    answer.insert_header((ETAG, written.etag.as_str())).insert_header((CACHE_CONTROL, "no-cache"));
+    if known {
+        return Ok(answer.finish());
+    }
+    Ok(answer.insert_header((CONTENT_TYPE, "application/json")).body(written.body.clone()))
+}
+
+fn document_described() -> Description {
+    Description::new(Tag::Pages, "Read this document")
+        .header("If-None-Match", "The tag of a document you have.")
+        .object("An OpenAPI 3.1 document.")
+        .empty(304, "You have it already.")
+        .with_header("ETag", "The document's tag.")
+}
+
+fn style_described() -> Description {
+    Description::new(Tag::Pages, "Read the style sheet of the pages").text("A style sheet.", "text/css")
 }
 
 async fn style(_: Call) -> Answer {

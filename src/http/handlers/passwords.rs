@@ -1,25 +1,36 @@
 //! A password that was forgotten, and a new one.
 
-use super::{Answer, Call, json, pages};
+use super::{Answer, Call, Description, Tag, json, pages};
 use crate::domain::{EmailAddress, Password, Refusal, Ticket};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+/// Whose password was forgotten.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ForgotFields {
+    /// The address of the account; a mail with a link goes there, if there is one.
+    #[schema(format = Email, max_length = 254, example = "ada@example.com")]
     email: String,
 }
 
-#[derive(Deserialize)]
+/// A new password.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ResetFields {
+    /// As it stands in the link.
     token: Ticket,
+    /// The new one.
     password: Password,
 }
 
-#[derive(Serialize)]
+/// What became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PasswordStatus)]
 struct Status {
+    /// `accepted` or `changed`.
     status: &'static str,
 }
 
@@ -51,6 +62,48 @@ pub(super) async fn reset(call: Call) -> Answer {
         }
         Err(refusal) => Err(refusal),
     }
+}
+
+/// The query of a mailed link.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read by hand: whoever adds parameters to links must not end a journey")]
+struct LinkQuery {
+    /// As it stands in the link.
+    token: Ticket,
+}
+
+pub(super) fn forgot_described() -> Description {
+    Description::new(Tag::Account, "Ask for a mail that sets a new password")
+        .detail("The answer is the same for every address.")
+        .body::<ForgotFields>()
+        .answers::<Status>(202, "Accepted.")
+        .refuses([
+            Refusal::field("email", "must be an e-mail address such as ada@example.com"),
+            Refusal::RateLimited { retry_after: Duration::from_mins(3) },
+            Refusal::StoreUnavailable { retry_after: Duration::from_secs(2) },
+        ])
+}
+
+pub(super) fn show_described() -> Description {
+    Description::new(Tag::Account, "Show the page behind the link of a password mail")
+        .detail("Changes nothing, because mail scanners follow links.")
+        .query::<LinkQuery>()
+        .page("A page with a form.")
+        .refuses([unknown_link()])
+}
+
+pub(super) fn reset_described() -> Description {
+    Description::new(Tag::Account, "Set a new password")
+        .detail("What the form sends. JSON where the request accepts it and no `text/html`, a page otherwise: a password that \
+                 will not do leads back to the form.")
+        .body::<ResetFields>()
+        .answers::<Status>(200, "The password is the new one.")
+        .page("The password is the new one.")
+        .refuses([
+            Refusal::field("password", "must be 15 characters or more"),
+            unknown_link(),
+            Refusal::RateLimited { retry_after: Duration::from_secs(2) },
+        ])
 }
 
 fn unknown_link() -> Refusal {

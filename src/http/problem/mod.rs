@@ -2,6 +2,7 @@
 //!
 //! `type` is `about:blank`: `code` is what programs switch on. No cause chain, no value that the caller sent.
 
+use super::openapi::{KeyScopeWord, ReasonWord};
 use crate::domain::{Refusal, SessionFault};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -9,32 +10,52 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::time::Duration;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A refusal (RFC 9457). Switch on `code`; `detail` is for people and may change.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// Always `about:blank`.
     r#type: &'static str,
+    /// What the code means, for people.
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What happened here and what to do, for people.
     detail: Cow<'a, str>,
+    /// What programs switch on.
     code: &'static str,
     #[serde(flatten)]
     more: More<'a>,
+    /// The id under which the log has this request.
     request_id: &'a str,
 }
 
 /// Extension members (RFC 9457 section 3.2), each only where it says something.
-#[derive(Default, Serialize)]
-struct More<'a> {
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ProblemMembers)]
+pub(super) struct More<'a> {
+    /// The field that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// Why the end user has to connect again.
+    #[schema(value_type = Option<ReasonWord>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// The connection it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<&'a str>,
+    /// The scope that the key lacks.
+    #[schema(value_type = Option<KeyScopeWord>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     needed_scope: Option<&'static str>,
+    /// The provider's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_error: Option<&'a str>,
+    /// Whole seconds to wait, as the header says.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
 }
@@ -197,10 +218,9 @@ pub(super) fn head(refusal: &Refusal) -> HttpResponseBuilder {
     response
 }
 
-/// The refusal as a problem.
-pub(super) fn problem(refusal: &Refusal, request_id: &str) -> HttpResponse {
+fn told<'a>(refusal: &'a Refusal, request_id: &'a str) -> Problem<'a> {
     let (status, title) = status_and_title(refusal);
-    let problem = Problem {
+    Problem {
         r#type: "about:blank",
         title,
         status: status.as_u16(),
@@ -208,9 +228,18 @@ pub(super) fn problem(refusal: &Refusal, request_id: &str) -> HttpResponse {
         code: refusal.code(),
         more: more(refusal),
         request_id,
-    };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    head(refusal).insert_header((CONTENT_TYPE, "application/problem+json")).body(body)
+    }
+}
+
+/// The refusal as a problem.
+pub(super) fn problem(refusal: &Refusal, request_id: &str) -> HttpResponse {
+    let body = serde_json::to_vec(&told(refusal, request_id)).unwrap_or_default();
+    head(refusal).insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)
+}
+
+/// The refusal as it would be told, for the document.
+pub(super) fn example(refusal: &Refusal, request_id: &str) -> serde_json::Value {
+    serde_json::to_value(told(refusal, request_id)).unwrap_or_default()
 }
 
 #[cfg(test)]

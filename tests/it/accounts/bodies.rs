@@ -70,6 +70,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::DeleteConnection
         | RouteName::ListProviders
         | RouteName::ShowProvider
+        | RouteName::Document
         | RouteName::Style => return None,
     })
 }

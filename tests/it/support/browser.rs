@@ -1,5 +1,6 @@
 //! A person's browser over real HTTP: cookies, forms, and redirects that are followed one by one.
 
+use super::document::Said;
 use super::html::Form;
 use actix_web::cookie::{Cookie, Expiration};
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
@@ -121,7 +122,7 @@ impl Browser {
         body: Option<String>,
         origin: Option<String>,
     ) -> Page {
-        let mut request = self.http.request(method, url.clone());
+        let mut request = self.http.request(method.clone(), url.clone());
         let cookies = self.cookies_for(&url);
         if !cookies.is_empty() {
             let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -136,7 +137,9 @@ impl Browser {
         let response = request.send().await.unwrap_or_else(|fault| panic!("{url} does not answer: {fault}"));
         self.keep_cookies(&response, &url);
         let (status, headers) = (response.status(), response.headers().clone());
-        Page { url, status, headers, body: response.text().await.expect("a text") }
+        let body = response.text().await.expect("a text");
+        Said::of(&method, url.path(), status.as_u16(), &headers, body.as_bytes()).is_documented();
+        Page { url, status, headers, body }
     }
 
     fn keep_cookies(&mut self, response: &Response, url: &Url) {

@@ -1,5 +1,6 @@
 //! Answers byte for byte, to be compared.
 
+use super::document::Said;
 use reqwest::RequestBuilder;
 
 /// An answer as it came.
@@ -13,13 +14,19 @@ pub struct Raw {
 
 /// Sends a request under a request id that is always the same, so that answers need no cleaning to be equal.
 pub async fn raw(request: RequestBuilder) -> Raw {
-    let response = request.header("x-request-id", "always-the-same").send().await.expect("it answers");
+    let (client, request) = request.header("x-request-id", "always-the-same").build_split();
+    let request = request.expect("a request");
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.expect("it answers");
+    let given = response.headers().clone();
     let status = response.status().as_u16();
     let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let mut headers: Vec<(String, String)> =
         response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     headers.sort();
-    Raw { status, headers, body: response.bytes().await.expect("a body").to_vec() }
+    let body = response.bytes().await.expect("a body").to_vec();
+    Said::of(&method, &path, status, &given, &body).is_documented();
+    Raw { status, headers, body }
 }
 
 impl Raw {

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::browser::{Browser, Page, http};
+use super::document::Said;
 use grantkeep::sandbox::Sandbox;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -41,9 +42,13 @@ impl Answer {
 
 /// Sends a request and reads its answer.
 pub async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.expect("it answers");
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.expect("it answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.expect("a body");
+    Said::of(&method, &path, status, &headers, &bytes).is_documented();
     Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
 }
 
