@@ -75,6 +75,13 @@ impl RedisServer {
         command.arg(words).query(&mut self.connection()).expect("it answers")
     }
 
+    /// The same of a server that may close the connection meanwhile, as one does whose role changes.
+    pub fn try_say<T: redis::FromRedisValue>(&self, words: &[&str]) -> Option<T> {
+        let client = redis::Client::open(self.url()).ok()?;
+        let mut command = redis::Cmd::new();
+        command.arg(words).query(&mut client.get_connection().ok()?).ok()
+    }
+
     /// How often each command was called since the last `CONFIG RESETSTAT`, by its name in small letters.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let said: String = self.say(&["INFO", "commandstats"]);
