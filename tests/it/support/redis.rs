@@ -38,6 +38,8 @@ impl RedisServer {
         let number = port.to_string();
         let mut arguments =
             vec!["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        // A master waits five seconds for further replicas otherwise, and says nothing to them for ten.
+        arguments.extend(["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]);
         arguments.extend(settings);
         let program = program();
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
