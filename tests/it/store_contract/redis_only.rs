@@ -2,10 +2,10 @@
 
 use super::bench::*;
 use crate::support::redis::RedisServer;
-use crate::support::redis_forms::RIGHTS;
+use crate::support::redis_forms::{IN_A_CLUSTER, RIGHTS};
 use grantkeep::adapters::redis::{RedisOptions, RedisStore, RedisUrlError};
 use grantkeep::ports::store::{Batch, Guard, Key, Store, StoreError, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +115,19 @@ async fn a_user_with_few_rights_and_a_database_of_its_own() {
         let _: String = server.say(&["ACL", "SETUSER", "grantkeep", &format!("+{command}")]);
     }
     store.ping().await.unwrap();
+}
+
+/// The tests take exactly the documented rights, and those that only the check uses.
+#[test]
+fn the_rights_are_those_that_are_documented() {
+    let words = |text: &str| -> BTreeSet<String> {
+        text.split_whitespace().filter(|word| word.starts_with(['+', '-', '~'])).map(str::to_owned).collect()
+    };
+    let manual = include_str!("../../../docs/operations.md");
+    let line = manual.split("ACL SETUSER grantkeep").nth(1).unwrap().split("```").next().unwrap();
+    let further = words("+info +config|get");
+    assert_eq!(words(line), words(RIGHTS).union(&further).cloned().collect());
+    assert!(manual.contains(&format!("In a cluster also `{IN_A_CLUSTER}`")));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::redis_forms::{Nodes, Watched};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-const IMPATIENT: &[(&str, &str)] = &[("store.timeout", "500ms"), ("store.connect_timeout", "500ms")];
+const IMPATIENT: &[(&str, &str)] = &[("store.timeout", "1s"), ("store.connect_timeout", "500ms")];
 
 async fn app(further: &[(&str, String)]) -> App {
     let own: Vec<(&str, &str)> = further.iter().map(|(key, value)| (*key, value.as_str())).collect();

@@ -38,6 +38,8 @@ impl RedisServer {
         let number = port.to_string();
         let mut arguments =
             vec!["--port", &number, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        // A master waits five seconds for further replicas otherwise, and says nothing to them for ten.
+        arguments.extend(["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]);
         arguments.extend(settings);
         let program = program();
         let (server, ()) = Leashed::start(&program, &arguments, |server| {
@@ -73,6 +75,13 @@ impl RedisServer {
     pub fn say<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::Cmd::new();
         command.arg(words).query(&mut self.connection()).expect("it answers")
+    }
+
+    /// The same of a server that may close the connection meanwhile, as one does whose role changes.
+    pub fn try_say<T: redis::FromRedisValue>(&self, words: &[&str]) -> Option<T> {
+        let client = redis::Client::open(self.url()).ok()?;
+        let mut command = redis::Cmd::new();
+        command.arg(words).query(&mut client.get_connection().ok()?).ok()
     }
 
     /// How often each command was called since the last `CONFIG RESETSTAT`, by its name in small letters.
