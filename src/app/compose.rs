@@ -11,7 +11,7 @@ use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
-use crate::config::{MailRoute, Settings};
+use crate::config::{MailRoute, MasterKey, Settings};
 use crate::http::{HttpSettings, HttpState};
 use crate::jobs::{self, Job};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
@@ -125,6 +125,8 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
     let mailer = mailer(settings, &clock, &chance)?;
     let upstream = upstream(settings)?;
     let vault = Arc::new(open_vault(settings, &clock, &chance).await?);
+    let mut keys = settings.vault.master_keys.iter().map(MasterKey::id);
+    tracing::info!(wraps = keys.next(), opens_too = ?keys.collect::<Vec<_>>(), "master keys");
     let ports = BrokerPorts {
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),

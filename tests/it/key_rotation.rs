@@ -331,9 +331,8 @@ async fn on_the_embedded_store_between_stop_and_start() {
     let place = folder();
     let url = format!("embedded:{}", place.path().join("data").display());
     let sandbox = sandbox(HOUR).await;
-    let start =
-        async |keys: &str| App::start_with(Stores::At(url.clone()), &[("vault.master_keys", keys)]).await;
-    let app = start(&ring(&[("old", OLD)])).await;
+    let start = |keys: &str| App::spawn(Stores::At(url.clone()), &[("vault.master_keys", keys)]);
+    let mut app = start(&ring(&[("old", OLD)]));
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);
     tenant.connect("alice").await;
@@ -342,9 +341,10 @@ async fn on_the_embedded_store_between_stop_and_start() {
         let said = keys(&url, &both, &[command]).ends(1);
         assert!(said.err.contains("stop the server, run this, and start it again"), "{}", said.err);
     }
-    assert!(app.stop().await);
+    app.process().signal("TERM");
+    assert_eq!(app.ended().await, 0);
     keys(&url, &both, &["rotate"]).ends(0);
-    let app = start(&ring(&[("new", NEW)])).await;
+    let app = start(&ring(&[("new", NEW)]));
     tenant.at(&app).token("alice").await.expect(200);
 }
 
