@@ -31,15 +31,12 @@ enum Stage {
 /// A connection that is greeted, protected and logged in as the settings say.
 pub(super) async fn open(mailer: &SmtpMailer) -> Result<AsyncSmtpConnection, MailError> {
     let (name, server) = (ClientId::default(), (mailer.host.as_str(), mailer.port));
-    let connected = match mailer.tls.clone().filter(|_| !mailer.starttls) {
-        Some(tls) => {
-            AsyncSmtpConnection::connect_tokio1(server, Some(mailer.timeout), &name, Some(tls), None).await
-        }
-        None => {
-            let stream = TcpStream::connect(server).await;
-            let stream = stream.map_err(|error| MailError::Temporary(format!("no connection: {error}")))?;
-            AsyncSmtpConnection::connect_with_transport(Box::new(Bytewise::new(stream)), &name).await
-        }
+    let connected = if let Some(tls) = mailer.tls.clone().filter(|_| !mailer.starttls) {
+        AsyncSmtpConnection::connect_tokio1(server, Some(mailer.timeout), &name, Some(tls), None).await
+    } else {
+        let stream = TcpStream::connect(server).await;
+        let stream = stream.map_err(|error| MailError::Temporary(format!("no connection: {error}")))?;
+        AsyncSmtpConnection::connect_with_transport(Box::new(Bytewise::new(stream)), &name).await
     };
     let mut connection = connected.map_err(|error| fault(Stage::Greeting, &error))?;
     if let Some(tls) = mailer.tls.clone().filter(|_| mailer.starttls) {
