@@ -8,7 +8,7 @@ TOOLS := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' $(MAKEFILE_LIST)
 
-tools: ## install what the tests need (Redis, Node.js, Python, Chromium, oidc-provider, schemathesis) into the target folder
+tools: ## install what the tests need (Redis, nginx, promtool, Node.js, Python, Chromium, schemathesis) into the target folder
 	@tests/tools/install.sh $(TOOLS)
 
 test: tools ## run every test, and say how many cases of which kind ran

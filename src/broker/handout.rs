@@ -145,13 +145,12 @@ impl Broker {
         }
         let provider = self.provider(&connection.slot.provider)?;
         let word = if maybe_killed(&connection, &provider) { "unverified" } else { "failing" };
-        let (retry_at, error) = match refusal {
+        let (retry_at, error) = if matches!(refusal, Refusal::RefreshHeld { .. }) {
             // Whatever went wrong before, this is why nothing is sent now.
-            Refusal::RefreshHeld { .. } => (None, "refresh_held".to_owned()),
-            _ => {
-                let last = connection.trouble.last_error.clone();
-                (connection.trouble.retry_at, last.unwrap_or_else(|| refusal.code().to_owned()))
-            }
+            (None, "refresh_held".to_owned())
+        } else {
+            let last = connection.trouble.last_error.clone();
+            (connection.trouble.retry_at, last.unwrap_or_else(|| refusal.code().to_owned()))
         };
         let state = RefreshState { state: word, retry_at, error: Some(error) };
         self.hand_out(by, &connection, target, state).await

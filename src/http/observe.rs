@@ -7,6 +7,7 @@ use super::headers::X_REQUEST_ID;
 use crate::ports::{ChanceExt, Clock};
 use crate::telemetry::{logs::request_span, metrics, traces};
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use actix_web::http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tracing::Span;
 use uuid::Builder;
 
 /// The trace that a caller is in (W3C Trace Context).
-const TRACEPARENT: &str = "traceparent";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// One request under way. Dropped before its end, it tells that the client went away.
 pub(super) struct Watch {

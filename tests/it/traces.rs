@@ -3,7 +3,7 @@
 use crate::journey::sandbox;
 use crate::support::app::{App, Stores};
 use crate::support::browser::http;
-use crate::support::collector::{Collector, attribute};
+use crate::support::collector::{Collector, attribute, hex};
 use crate::support::tenant::{PASSWORD, Tenant, answer, with_json};
 use futures_util::future::join_all;
 use grantkeep::sandbox::{Endpoint, Fault, Grant, Rule, Sandbox};
@@ -17,10 +17,6 @@ const PARENT: &str = "00f067aa0ba902b7";
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 const ERROR: i32 = 2;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A server that sends its traces there, a sandbox, and a tenant with somebody connected.
 async fn stage(further: &[(&str, &str)]) -> (App, Sandbox, Tenant) {
@@ -98,9 +94,9 @@ async fn a_request_and_its_call_to_the_provider_are_one_trace_under_the_callers(
     // Who does not want to be traced is not.
     assert!(!spans.iter().any(|span| said(span, "grantkeep.request_id") == "third"));
     // The exchange has its span too, in the request of the completion, whose work runs on another runtime.
-    let exchange =
+    let mut exchange =
         spans.iter().filter(|span| span.kind == SERVER && span.name.ends_with("/complete-authorization"));
-    let exchange = exchange.last().expect("a completion");
+    let exchange = exchange.next_back().expect("a completion");
     assert!(spans.iter().any(|span| span.parent_span_id == exchange.span_id), "{spans:?}");
 
     let resource = collector.requests()[0].resource_spans[0].resource.clone().expect("a resource");

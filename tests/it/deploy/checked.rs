@@ -167,14 +167,15 @@ fn of_kind<'a>(manifests: &'a BTreeMap<String, Vec<Value>>, kind: &str) -> Vec<&
     manifests.values().flatten().filter(|manifest| manifest["kind"] == kind).collect()
 }
 
+fn named(manifests: &BTreeMap<String, Vec<Value>>, kind: &str, name: &str) -> Value {
+    let found = of_kind(manifests, kind).into_iter().find(|manifest| manifest["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}")).clone()
+}
+
 #[test]
-fn the_manifests_fit_together() {
+fn the_pods_are_watched_and_shut_in() {
     let manifests = manifests();
-    let named = |kind: &str, name: &str| -> Value {
-        let found =
-            of_kind(&manifests, kind).into_iter().find(|manifest| manifest["metadata"]["name"] == name);
-        found.unwrap_or_else(|| panic!("no {kind} {name}")).clone()
-    };
+    let named = |kind: &str, name: &str| named(&manifests, kind, name);
     let pod = named("StatefulSet", "grantkeep")["spec"]["template"]["spec"].clone();
     let container = &pod["containers"][0];
     for (probe, at) in
@@ -213,7 +214,13 @@ fn the_manifests_fit_together() {
         (&all["spec"]["podSelector"], &all["spec"]["ingress"]),
         (&serde_json::json!({}), &Value::Null)
     );
+}
 
+#[test]
+fn the_manifests_fit_together() {
+    let manifests = manifests();
+    let named = |kind: &str, name: &str| named(&manifests, kind, name);
+    let pod = named("StatefulSet", "grantkeep")["spec"]["template"]["spec"].clone();
     // Every key that is mounted is in the Secret, and every file that a setting names is mounted.
     let secret = named("Secret", "grantkeep");
     let keys: BTreeSet<&str> =
@@ -269,10 +276,10 @@ fn every_setting_of_every_file_exists() {
         map.into_iter().map(|(name, value)| (name, value.as_str().expect("a text").to_owned())).collect();
     let public = ("GRANTKEEP_SERVER__PUBLIC_URL", "https://vault.example.com");
     let keys = ("GRANTKEEP_VAULT__MASTER_KEYS", secrets[0].1.as_str());
-    let places: [(&str, BTreeMap<String, String>, &[(&str, &str)]); 3] = [
-        ("the image", image, &[public, keys]),
-        ("systemd", variables(&unit), &[public]),
-        ("Kubernetes", map, &[]),
+    let places = [
+        ("the image", image, vec![public, keys]),
+        ("systemd", variables(&unit), vec![public]),
+        ("Kubernetes", map, vec![]),
     ];
     for (place, variables, further) in places {
         assert!(variables.len() >= 2, "{place}: {variables:?}");

@@ -128,7 +128,8 @@ pub fn nginx(plain: u16, tls: u16, behind: [u16; 2], papers: &Path) -> Result<Le
         "-e".to_owned(),
         "stderr".to_owned(),
         "-g".to_owned(),
-        "daemon off;".to_owned(),
+        // One process: workers would outlive a master that the leash kills.
+        "daemon off; master_process off;".to_owned(),
     ];
     let program = tool("GRANTKEEP_TEST_NGINX", "bin/nginx");
     let up = |_: &Leashed| std::net::TcpStream::connect(("127.0.0.1", tls)).ok().map(drop);

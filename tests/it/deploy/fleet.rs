@@ -188,7 +188,7 @@ async fn the_journey_goes_through_the_proxy_and_one_instance_may_die() {
     let secure = http().get(format!("{}/providers", fleet.app.url)).send().await.expect("it");
     assert_eq!(secure.headers()["strict-transport-security"], "max-age=63072000");
 
-    // One dies without a word: nobody notices.
+    // One dies without a word, and whoever asks for tokens does not notice: not even where it died with the question.
     fleet.other.signal("KILL");
     for _ in 0..40 {
         assert_eq!(tenant.token("ada").await.expect(200).text("access_token"), token);

@@ -4,6 +4,7 @@
 mod checked;
 mod compose;
 mod fleet;
+mod restored;
 mod watching;
 
 use crate::support::tool;

@@ -103,6 +103,11 @@ fn serve(stream: &TcpStream, status: u16, keep: &Mutex<Vec<Posted>>) {
     }
 }
 
+/// An id as it is written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// An attribute as text; empty where there is none.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|attribute| attribute.key == key);
