@@ -15,6 +15,7 @@ mod mail;
 mod memo;
 mod password;
 mod sign_up;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod veil;

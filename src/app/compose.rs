@@ -13,6 +13,7 @@ use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, Settings, StoreUrl};
 use crate::http::{HttpSettings, HttpState};
+use crate::jobs;
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::{logs, metrics};
@@ -107,9 +108,12 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         tasks.clone(),
         account_settings(settings),
     );
+    let broker = Arc::new(broker);
+    let jobs = vec![jobs::deletions(&broker, settings.tenants.deletion_pause)];
+    jobs::start(jobs, tasks, &chance);
     Ok(HttpState {
         accounts: Arc::new(accounts),
-        broker: Arc::new(broker),
+        broker,
         clock,
         chance,
         metrics: Arc::new(metrics::render),

@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault, parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Tenants, Upstream,
+    Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -14,7 +15,7 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, limits, log) = (refresh(r), limits(r), log(r));
+    let (refresh, tenants, limits, log) = (refresh(r), tenants(r), limits(r), log(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -43,6 +44,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         providers: providers?,
         upstream: upstream?,
         refresh: refresh?,
+        tenants: tenants?,
         limits: limits?,
         log: log?,
     })
@@ -138,6 +140,10 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
         r.refuse::<()>("refresh.backoff_max", "must not be shorter than refresh.backoff_min");
     }
     Some(Refresh { slack: slack?, wait: wait?, backoff_min: backoff_min?, backoff_max: backoff_max? })
+}
+
+fn tenants(r: &mut Reader) -> Option<Tenants> {
+    r.read("tenants.deletion_pause", parse::duration).map(|deletion_pause| Tenants { deletion_pause })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

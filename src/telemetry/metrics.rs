@@ -15,6 +15,7 @@ const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const PREVIOUS_SECRETS: &str = "grantkeep_previous_secrets_total";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
@@ -22,6 +23,7 @@ const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
+const TENANTS_DELETED: &str = "grantkeep_tenants_deleted_total";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -40,6 +42,11 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
+    (
+        PREVIOUS_SECRETS,
+        Counter,
+        "Requests whose client secret the provider refused, and which it took with the one before, by provider.",
+    ),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
     (MAILS, Counter, "Mails, by outcome."),
@@ -51,6 +58,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
     (PASSWORD_HASHES, Counter, "Passwords hashed or compared: the dear part of a login or sign-up."),
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
+    (TENANTS_DELETED, Counter, "Tenants deleted, to the last record."),
     (
         ALARMS,
         Counter,
@@ -134,6 +142,11 @@ pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
 }
 
+/// The provider refused a client secret and took the one before.
+pub fn previous_secret(provider: &ProviderId) {
+    counter!(PREVIOUS_SECRETS, "provider" => provider.to_string()).increment(1);
+}
+
 /// A session took a step (`created`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
 pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
@@ -162,6 +175,11 @@ pub fn login(by: &'static str, outcome: &'static str) {
 /// A password is hashed.
 pub fn password_hash() {
     counter!(PASSWORD_HASHES).increment(1);
+}
+
+/// A tenant is gone with all that it had.
+pub fn tenant_deleted() {
+    counter!(TENANTS_DELETED).increment(1);
 }
 
 /// What must never happen.
@@ -232,12 +250,14 @@ mod tests {
             request("/get-access-token", "BREW", 405, Duration::from_millis(3));
             handout(&slack, "fresh");
             refresh(&slack, "lost", Duration::from_secs(2));
+            previous_secret(&slack);
             session("created", "ok");
             store_error("apply");
             mail("sent");
             sign_up("kept");
             login("key", "ok");
             password_hash();
+            tenant_deleted();
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

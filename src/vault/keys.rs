@@ -3,7 +3,7 @@
 use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
-    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MemberId, ProviderId, TenantId,
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MemberId, ProviderId, SessionId, TenantId,
 };
 use crate::ports::store::Key;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
@@ -28,6 +28,11 @@ pub(super) fn tenant(tenant: &TenantId) -> Key {
 
 pub(super) fn member(tenant: &TenantId, id: &MemberId) -> Key {
     Key::of_tenant(tenant, &format!("member:{id}"))
+}
+
+/// Members are ids of members.
+pub(super) fn members(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:members")
 }
 
 pub(super) fn api_key(tenant: &TenantId, id: &ApiKeyId) -> Key {
@@ -109,6 +114,11 @@ pub(super) fn session(hash: &str) -> Key {
     Key::alone("session", hash)
 }
 
+/// Where the session of a public id is found. In the tenant's own partition, so that an id leads to nothing of anybody else's.
+pub(super) fn session_id(tenant: &TenantId, id: &SessionId) -> Key {
+    Key::of_tenant(tenant, &format!("session-id:{id}"))
+}
+
 pub(super) fn state(hash: &str) -> Key {
     Key::alone("state", hash)
 }
@@ -130,6 +140,11 @@ pub(super) fn tenants_shard(tenant: &TenantId) -> Key {
     let sum =
         tenant.as_str().bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
     Key::of_shard("tenants", sum % TENANT_SHARDS)
+}
+
+/// All tenants that are being deleted. One index: there are few at a time.
+pub(super) fn tenants_leaving() -> Key {
+    Key::of_shard("tenants-leaving", 0)
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ mod fields;
 mod integrations;
 mod keyring;
 mod keys;
+mod leaving;
 mod members;
 mod schema;
 mod sessions;
 mod sign_ups;
+mod tenants;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use audit::Audit;
@@ -27,12 +29,17 @@ pub use connections::{
     MoreToken, NewGrant, Slot, Status, Tokens, Trouble,
 };
 pub use error::VaultError;
-pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
+pub use integrations::{
+    Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations, NewSecret, PreviousSecret,
+    SecretDraft,
+};
 pub use keyring::Keyring;
+pub use leaving::{Going, Leaving};
 pub use members::{Member, Members};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
 pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
 pub use sign_ups::{Activation, PendingSignUp, SignUps};
+pub use tenants::{Tenant, TenantStatus, Tenants};
 
 use crate::domain::{ApiKeyId, TenantId};
 use crate::ports::store::Store;
@@ -77,6 +84,16 @@ impl Vault {
     /// The audit trail of the tenant that `by` proves.
     pub fn audit<'a>(&'a self, by: &'a Authority) -> Audit<'a> {
         Audit::new(self, by)
+    }
+
+    /// The record of the tenant that `by` proves.
+    pub fn tenant<'a>(&'a self, by: &'a Authority) -> Tenants<'a> {
+        Tenants::new(self, by)
+    }
+
+    /// Tenants that are being deleted.
+    pub fn leaving(&self) -> Leaving<'_> {
+        Leaving::new(self)
     }
 
     /// Pending authorizations.

@@ -124,6 +124,7 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/app/compose.rs", "the master keys into the vault; the store's address into its adapter"),
     ("src/broker/authorize.rs", "the ticket and the cookie, to the browser that is to hold them"),
     ("src/broker/callback.rs", "the completion, to the browser that came back"),
+    ("src/broker/imports.rs", "nowhere: looked at for characters that no token may hold"),
     ("src/broker/integrations.rs", "nowhere: looked at for characters that cannot be sent"),
     ("src/broker/refresh/attempt.rs", "into another secret: whichever token renews this grant"),
     ("src/config/mod.rs", "the type of a master key"),
@@ -135,7 +136,7 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/http/pages/mod.rs", "the mail token, back into the form of the page it opened"),
     ("src/sandbox/", "a provider of its own: the tokens are its answers"),
     ("src/vault/connections/sealed.rs", "sealed into the record, alone or as a list"),
-    ("src/vault/integrations.rs", "sealed into the record"),
+    ("src/vault/integrations/secrets.rs", "sealed into the record"),
     ("src/vault/sessions/mod.rs", "sealed into the record; the ticket hashed into its name"),
     ("src/vault/sign_ups.rs", "hashed into the record's name"),
     ("src/wire/authorize.rs", "the state, into the address the browser is sent to"),
@@ -150,6 +151,10 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
 /// Files that say that a caller acts for a tenant (`Authority::proven`), and what was proven there.
 pub const PROVES: &[(&str, &str)] = &[
     ("src/accounts/authenticate.rs", "a key or a password was good"),
+    (
+        "src/vault/leaving.rs",
+        "its record says that the tenant is being deleted: nobody else acts for it any more",
+    ),
     ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];
 

@@ -21,6 +21,7 @@ mod oidc_flow;
 mod real_parts;
 mod refresh;
 mod requests;
+mod resources;
 mod sandbox;
 mod sessions;
 mod store_contract;

@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked.
+//! API keys: made, listed, read, revoked.
 
 use super::{Answer, Call, Page, json};
 use crate::accounts::{Caller, NewApiKey};
@@ -112,6 +112,12 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
 
 fn position(cursor: &str) -> Result<ApiKeyId, Refusal> {
     ApiKeyId::parse(&cursor::position(cursor)?).ok_or_else(cursor::not_one)
+}
+
+/// `GET /v1/api-keys/{id}`.
+pub(super) async fn show(caller: Caller, call: Call) -> Answer {
+    let key = call.accounts().key(&caller, &call.id("an API key of that id")?).await?;
+    json(StatusCode::OK, &KeyAnswer::of(&key, None))
 }
 
 /// `DELETE /v1/api-keys/{id}`.

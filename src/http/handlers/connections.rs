@@ -5,7 +5,7 @@ use crate::accounts::Caller;
 use crate::domain::{Account, ConnectionId, EndUserId, Id, ProviderId, Refusal, Scopes, Timestamp};
 use crate::http::body::Limit;
 use crate::http::cursor;
-use crate::vault::{Connection, ConnectionFilter, Status};
+use crate::vault::{Connection, ConnectionFilter, Slot, Status};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ struct ListQuery {
     end_user: Option<EndUserId>,
     provider: Option<ProviderId>,
     status: Option<String>,
+    account: Option<Account>,
     #[serde(default)]
     limit: Limit,
     cursor: Option<String>,
@@ -91,7 +92,7 @@ struct DeletedAnswer {
 
 /// `GET /v1/connections`. A page may have fewer items than its limit and go on all the same.
 pub(super) async fn list(caller: Caller, call: Call) -> Answer {
-    let ListQuery { end_user, provider, status, limit: Limit(limit), cursor } = call.query()?;
+    let ListQuery { end_user, provider, status, account, limit: Limit(limit), cursor } = call.query()?;
     if let Some(provider) = &provider {
         caller.may_use(provider)?;
     }
@@ -104,13 +105,17 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     let (found, next) = broker
         .list_connections(caller.authority(), &filter, status.as_deref(), after.as_deref(), limit)
         .await?;
-    let visible = found.iter().filter(|connection| caller.may_use(&connection.slot.provider).is_ok());
+    let wanted = |slot: &Slot| {
+        caller.may_use(&slot.provider).is_ok()
+            && account.as_ref().is_none_or(|account| *account == slot.account)
+    };
+    let visible = found.iter().filter(|connection| wanted(&connection.slot));
     let items = visible.map(ConnectionAnswer::of).collect();
     json(StatusCode::OK, &Page { items, next_cursor: next.as_deref().map(cursor::of) })
 }
 
 /// The connection in the path, if the caller's key is for its provider.
-async fn find(caller: &Caller, call: &Call) -> Result<Connection, Refusal> {
+pub(super) async fn find(caller: &Caller, call: &Call) -> Result<Connection, Refusal> {
     let id = ConnectionId::parse(call.path("id")).ok_or(Refusal::ConnectionNotFound)?;
     let connection = call.broker().connection(caller.authority(), &id).await?;
     caller.may_use(&connection.slot.provider)?;

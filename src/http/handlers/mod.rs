@@ -3,9 +3,12 @@
 mod api_keys;
 mod authorize;
 mod connections;
+mod imports;
 mod integrations;
 mod providers;
+mod sessions;
 mod sign_up;
+mod tenant;
 mod tokens;
 
 use super::call::{Answer, Call};
@@ -16,7 +19,7 @@ use crate::domain::Refusal;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// What answers a route. A route without a line here does not compile.
@@ -27,6 +30,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::VerifyEmail => open(sign_up::verify),
         RouteName::CreateApiKey => known(api_keys::create),
         RouteName::ListApiKeys => known(api_keys::list),
+        RouteName::ShowApiKey => known(api_keys::show),
         RouteName::RevokeApiKey => known(api_keys::revoke),
         RouteName::EnableProvider => known(integrations::enable),
         RouteName::BeginAuthorization => known(authorize::begin),
@@ -34,9 +38,19 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::Callback => open(authorize::callback),
         RouteName::CompleteAuthorization => known(authorize::complete),
         RouteName::GetAccessToken => asking(tokens::get_access_token),
+        RouteName::ShowSession => known(sessions::show),
+        RouteName::ImportConnection => known(imports::import),
         RouteName::ListConnections => known(connections::list),
         RouteName::ShowConnection => known(connections::show),
+        RouteName::RefreshConnection => known(imports::refresh),
         RouteName::DeleteConnection => known(connections::delete),
+        RouteName::ListIntegrations => known(integrations::list),
+        RouteName::ShowIntegration => known(integrations::show),
+        RouteName::ChangeIntegration => known(integrations::change),
+        RouteName::RemoveIntegration => known(integrations::remove),
+        RouteName::ShowTenant => known(tenant::show),
+        RouteName::ChangeTenant => known(tenant::change),
+        RouteName::DeleteTenant => known(tenant::delete),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
         RouteName::Style => open(style),
@@ -46,6 +60,11 @@ pub(super) fn of(name: RouteName) -> Handler {
 async fn style(_: Call) -> Answer {
     Ok(pages::style())
 }
+
+/// A body without fields of its own.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A page of a list.
 #[derive(Serialize)]

@@ -6,6 +6,8 @@ mod limits;
 mod login;
 mod sign_up;
 
+pub use keys::with_key;
+
 use crate::support::app::App;
 use crate::support::browser::http;
 use crate::support::raw::{Raw, raw};

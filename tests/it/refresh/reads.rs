@@ -9,7 +9,9 @@ use std::sync::Arc;
 /// A stage on a Redis of its own, where everything is counted.
 async fn counted() -> (Arc<RedisServer>, Stage) {
     let redis = Arc::new(RedisServer::start(&[]));
-    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &[("server.workers", "1")]).await;
+    // Nothing but the case itself asks the store.
+    let alone = [("server.workers", "1"), ("tenants.deletion_pause", "1h")];
+    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &alone).await;
     (redis, stage)
 }
 
