@@ -74,6 +74,14 @@ impl Caller {
         self.limits.may_use(provider)
     }
 
+    /// Refuses with [`Refusal::OutsideKeyLimits`] a key that is for some providers only, where the whole tenant is at stake.
+    pub fn may_use_all(&self) -> Result<(), Refusal> {
+        if self.limits.providers.is_empty() {
+            return Ok(());
+        }
+        Err(outside("this API key is for some providers only, and this is about the whole tenant"))
+    }
+
     /// Refuses with [`Refusal::OutsideKeyLimits`] an address that the caller's key may not be used from; an address that is
     /// not known is outside every list.
     pub(super) fn may_call_from(&self, from: Option<IpAddr>) -> Result<(), Refusal> {

@@ -50,6 +50,12 @@ impl Accounts {
         Ok(self.vault.api_keys(caller.authority()).list(after, limit).await?)
     }
 
+    /// A key of the tenant. [`Refusal::NotFound`] where there is none.
+    pub async fn key(&self, caller: &Caller, id: &ApiKeyId) -> Result<ApiKey, Refusal> {
+        let found = self.vault.api_keys(caller.authority()).find(id).await?;
+        found.ok_or_else(|| Refusal::NotFound { what: format!("API key {id}") })
+    }
+
     /// Ends a key of the tenant, the caller's own included. [`Refusal::NotFound`] where there is none.
     pub async fn revoke_key(&self, caller: &Caller, id: &ApiKeyId) -> Result<(), Refusal> {
         if self.vault.api_keys(caller.authority()).revoke(id).await? {

@@ -17,6 +17,7 @@ mod password;
 mod postman;
 mod reset;
 mod sign_up;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod veil;

@@ -61,7 +61,7 @@ impl Accounts {
 
 /// One line of 80 characters at most, trimmed, in NFC; nothing that turns the direction of the text around it, since it stands
 /// on pages that end users trust.
-fn checked_product(name: &str) -> Result<String, Refusal> {
+pub(super) fn checked_product(name: &str) -> Result<String, Refusal> {
     let name: String = name.trim().nfc().collect();
     let turns =
         |c: char| matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');

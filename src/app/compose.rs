@@ -148,9 +148,12 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         tasks.clone(),
         account_settings(settings),
     );
+    let broker = Arc::new(broker);
+    let jobs = vec![jobs::deletions(&broker, settings.tenants.deletion_pause)];
+    jobs::start(jobs, tasks, &chance);
     Ok(HttpState {
         accounts: Arc::new(accounts),
-        broker: Arc::new(broker),
+        broker,
         clock,
         chance,
         metrics: Arc::new(metrics::render),

@@ -98,8 +98,10 @@ impl Broker {
             tracing::warn!(provider = %provider.id, %fault, "a callback names the wrong issuer");
             return Err(REFUSED(SessionFault::Issuer));
         }
-        let secrets = self.vault.integrations(authority).secrets(&integration).await?;
-        if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
+        let client = self.client(authority, integration.clone(), &integration.client_id).await?;
+        // While the secret is changed the provider may sign with either.
+        let signed = |secret| wire::check_hmac(&provider, arrival.query, secret).is_ok();
+        if !client.secrets().any(signed) {
             return Err(REFUSED(SessionFault::Issuer));
         }
         self.go_on(provider, integration, callback, taken).await

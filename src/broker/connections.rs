@@ -2,6 +2,7 @@
 
 use super::Broker;
 use super::call::call;
+use super::client::{Client, Taken};
 use crate::catalog::{Provider, Values};
 use crate::domain::{AccessToken, ConnectionId, RefreshToken, Refusal};
 use crate::ports::UpstreamError;
@@ -33,6 +34,10 @@ impl Revocation {
         }
     }
 }
+
+/// The provider does not accept the client: another secret may be tried.
+#[derive(Debug, PartialEq, Eq)]
+struct ClientRefused;
 
 impl Broker {
     /// Connections that pass a filter, after that position, `limit` looked at; and where to go on.
@@ -66,7 +71,7 @@ impl Broker {
         work.await.map_err(|_| Refusal::Internal)?
     }
 
-    async fn delete(&self, by: &Authority, id: &ConnectionId) -> Result<Revocation, Refusal> {
+    pub(super) async fn delete(&self, by: &Authority, id: &ConnectionId) -> Result<Revocation, Refusal> {
         let connections = self.vault.connections(by);
         let deleting = loop {
             let found = self.connection(by, id).await?;
@@ -101,31 +106,36 @@ impl Broker {
     ) -> Revocation {
         let Ok(provider) = self.provider(&connection.slot.provider) else { return Revocation::Failed };
         let Ok(integration) = self.integration(by, &provider.id).await else { return Revocation::Failed };
-        let Ok(secrets) = self.vault.integrations(by).secrets(&integration).await else {
+        let Ok(client) = self.client(by, integration, &connection.client_id).await else {
             return Revocation::Failed;
-        };
-        let client = ClientCredentials {
-            client_id: &connection.client_id,
-            client_secret: secrets.client_secret.as_ref(),
         };
         let mut values = connection.variables.clone();
         values.extend(connection.metadata.clone());
-        self.revoke(&provider, tokens, &client, &values).await
+        self.revoke(by, &provider, tokens, &client, &values).await
     }
 
     /// Ends every token of a grant upstream; what is said is the worst that happened.
     pub(super) async fn revoke(
         &self,
+        by: &Authority,
         provider: &Provider,
         tokens: &Tokens,
-        client: &ClientCredentials<'_>,
+        client: &Client,
         values: &Values,
     ) -> Revocation {
         let main = (&tokens.access, tokens.refresh.as_ref());
         let further = tokens.more.values().map(|token| (&token.access, token.refresh.as_ref()));
         let mut worst = Revocation::Revoked;
-        for (access, refresh) in std::iter::once(main).chain(further) {
-            worst = worst.max(self.revoke_one(provider, access, refresh, client, values).await);
+        for one in std::iter::once(main).chain(further) {
+            let (mut ended, mut taken) =
+                (self.revoke_one(provider, one, &client.newest(), values).await, Taken::Newest);
+            if let (Err(ClientRefused), Some(before)) = (&ended, client.before()) {
+                (ended, taken) = (self.revoke_one(provider, one, &before, values).await, Taken::Before);
+            }
+            if ended == Ok(Revocation::Revoked) {
+                self.secret_was_taken(by, client, taken).await;
+            }
+            worst = worst.max(ended.unwrap_or(Revocation::Failed));
         }
         worst
     }
@@ -133,31 +143,31 @@ impl Broker {
     async fn revoke_one(
         &self,
         provider: &Provider,
-        access: &AccessToken,
-        refresh: Option<&RefreshToken>,
+        (access, refresh): (&AccessToken, Option<&RefreshToken>),
         client: &ClientCredentials<'_>,
         values: &Values,
-    ) -> Revocation {
+    ) -> Result<Revocation, ClientRefused> {
         let mut request = match wire::revoke_request(provider, access, refresh, client, values) {
             Ok(Some(request)) => request,
-            Ok(None) => return Revocation::Unsupported,
+            Ok(None) => return Ok(Revocation::Unsupported),
             Err(error) => {
                 tracing::warn!(provider = %provider.id, %error, "a revocation could not be built");
-                return Revocation::Failed;
+                return Ok(Revocation::Failed);
             }
         };
         request.timeout = Some(self.settings.upstream_timeout);
         match call(&*self.ports.upstream, &provider.id, request).await {
             Ok(response) => match wire::revocation_outcome(provider, &response) {
-                wire::Revocation::Revoked => Revocation::Revoked,
-                wire::Revocation::Failed => Revocation::Failed,
+                wire::Revocation::Revoked => Ok(Revocation::Revoked),
+                wire::Revocation::ClientRefused => Err(ClientRefused),
+                wire::Revocation::Failed => Ok(Revocation::Failed),
             },
             Err(error) => {
                 tracing::warn!(provider = %provider.id, %error, "a revocation was not answered");
-                match error {
+                Ok(match error {
                     UpstreamError::NotSent(_) => Revocation::Failed,
                     UpstreamError::Lost(_) => Revocation::Unknown,
-                }
+                })
             }
         }
     }

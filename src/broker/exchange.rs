@@ -2,6 +2,7 @@
 
 use super::authorize::values;
 use super::call::call;
+use super::client::{Client, Taken};
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
 use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
@@ -43,6 +44,8 @@ struct Failed {
     refusal: Refusal,
     /// The code was not spent: the same completion may be tried again.
     again: bool,
+    /// It may be the client secret that was refused: another one may be tried.
+    blames_client: bool,
 }
 
 impl Broker {
@@ -90,10 +93,10 @@ impl Broker {
 
     pub(super) async fn exchange(&self, checked: Checked) -> Result<Connection, Refusal> {
         let sessions = self.vault.sessions();
-        let grant = match self.ask(&checked).await {
-            Ok(grant) => grant,
+        let (grant, client) = match self.ask(&checked).await {
+            Ok(brought) => brought,
             // On a page nobody holds a completion to try again with.
-            Err(Failed { refusal, again: true }) if checked.integration.finish == Finish::Backend => {
+            Err(Failed { refusal, again: true, .. }) if checked.integration.finish == Finish::Backend => {
                 sessions.return_again(&checked.session).await?;
                 return Err(refusal);
             }
@@ -104,6 +107,13 @@ impl Broker {
             }
         };
         let kept = self.keep_grant(&checked, &grant).await;
+        if matches!(kept, Err(Refusal::Unauthenticated)) {
+            // The tenant is being deleted: what came for it meanwhile is ended like the rest.
+            let mut values = grant.variables.clone();
+            values.extend(grant.metadata.clone());
+            let ended = self.revoke(&checked.by, &checked.provider, &grant.tokens, &client, &values).await;
+            tracing::warn!(revocation = ended.as_str(), "a grant came for a tenant that is being deleted");
+        }
         let state = match &kept {
             Ok(connection) => SessionState::Completed(connection.id.clone()),
             Err(refusal) => SessionState::Failed(refusal.code().to_owned()),
@@ -123,17 +133,16 @@ impl Broker {
     }
 
     /// Exchanges the code and asks who was connected.
-    async fn ask(&self, checked: &Checked) -> Result<NewGrant, Failed> {
-        let stop = |refusal| Failed { refusal, again: false };
+    async fn ask(&self, checked: &Checked) -> Result<(NewGrant, Client), Failed> {
+        let stop = |refusal| Failed { refusal, again: false, blames_client: false };
         let inputs = match checked.inputs.clone() {
             Some(inputs) => Ok(Some(inputs)),
             None => self.vault.sessions().exchange_inputs(&checked.session).await,
         };
         let inputs = inputs.map_err(|e| stop(e.into()))?.ok_or_else(|| stop(Refusal::Internal))?;
-        let secrets = self.vault.integrations(&checked.by).secrets(&checked.integration).await;
-        let secret = secrets.map_err(|e| Failed { refusal: e.into(), again: true })?.client_secret;
         let client =
-            ClientCredentials { client_id: &checked.integration.client_id, client_secret: secret.as_ref() };
+            self.client(&checked.by, checked.integration.clone(), &checked.integration.client_id).await;
+        let client = client.map_err(|e| Failed { again: true, ..stop(e.into()) })?;
         let mut values = values(&checked.integration, &checked.session);
         values.extend(inputs.captured.clone());
         let grant = Grant::Code {
@@ -143,12 +152,35 @@ impl Broker {
         };
         // Before the request: a token never seems to live longer than it does.
         let asked_at = self.ports.clock.now();
-        let set = self.send_code(&checked.provider, grant, &client, &values).await?;
+        let set = self.send_with_either(checked, grant, &client, &values).await?;
         let mut grant = new_grant(checked, *set, asked_at);
         grant.metadata.extend(inputs.captured);
         values.extend(grant.metadata.clone());
         profile::learn(&*self.ports.upstream, &checked.provider, &mut grant, values).await;
-        Ok(grant)
+        Ok((grant, client))
+    }
+
+    /// Sends the code, and where the client secret is refused once more with the one before.
+    async fn send_with_either(
+        &self,
+        checked: &Checked,
+        grant: Grant<'_>,
+        client: &Client,
+        values: &Values,
+    ) -> Result<Box<TokenSet>, Failed> {
+        let first = self.send_code(&checked.provider, grant, &client.newest(), values).await;
+        let blamed = matches!(&first, Err(Failed { blames_client: true, .. }));
+        let (outcome, taken) = match client.before().filter(|_| blamed) {
+            None => (first, Taken::Newest),
+            Some(before) => match self.send_code(&checked.provider, grant, &before, values).await {
+                Err(Failed { blames_client: true, .. }) => (first, Taken::Newest),
+                second => (second, Taken::Before),
+            },
+        };
+        if outcome.is_ok() {
+            self.secret_was_taken(&checked.by, client, taken).await;
+        }
+        outcome
     }
 
     async fn send_code(
@@ -158,7 +190,7 @@ impl Broker {
         client: &ClientCredentials<'_>,
         values: &Values,
     ) -> Result<Box<TokenSet>, Failed> {
-        let failed = |refusal, again| Failed { refusal, again };
+        let failed = |refusal, again| Failed { refusal, again, blames_client: false };
         let unavailable = |wait: Option<Duration>| Refusal::ProviderUnavailable {
             retry_after: wait.unwrap_or(Duration::from_secs(5)),
         };
@@ -172,7 +204,9 @@ impl Broker {
                 return Err(failed(unavailable(None), matches!(error, UpstreamError::NotSent(_))));
             }
         };
-        match wire::read_token_answer(provider, AnswerKind::Code, &response, self.ports.clock.now()) {
+        let answer = wire::read_token_answer(provider, AnswerKind::Code, &response, self.ports.clock.now());
+        let blames_client = answer.blames_client();
+        match answer {
             TokenAnswer::Granted(set) => Ok(set),
             TokenAnswer::Busy { retry_after, status } => {
                 tracing::warn!(provider = %provider.id, status, "the provider put an exchange off");
@@ -188,7 +222,7 @@ impl Broker {
                     RefusalClass::ClientFault => Refusal::IntegrationMisconfigured { error },
                     _ => Refusal::ProviderRefused { error },
                 };
-                Err(failed(refusal, false))
+                Err(Failed { refusal, again: false, blames_client })
             }
         }
     }

@@ -248,13 +248,18 @@ impl Held {
         margin.max(min_ttl.unwrap_or_default())
     }
 
+    /// True when there is something to refresh it with.
+    pub fn renewable(&self) -> bool {
+        self.renewable
+    }
+
     /// True when it lives longer than `span` from `now` on; always where its end is not known.
     pub fn lives_for(&self, span: Duration, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| end > now.plus(span))
     }
 }
 
-fn check_status(connection: &Connection) -> Result<(), Refusal> {
+pub(super) fn check_status(connection: &Connection) -> Result<(), Refusal> {
     match connection.status {
         Status::Active | Status::Failing => Ok(()),
         Status::Deleting => Err(Refusal::ConnectionNotFound),

@@ -1,9 +1,9 @@
-//! Enabling a provider: a tenant's own registration, checked before it is kept.
+//! A tenant's own registrations: enabled, listed, changed, removed; checked before they are kept.
 
 use super::Broker;
 use crate::catalog::{AskedAt, Provider, VariableFault};
-use crate::domain::{ClientSecret, ProviderId, Refusal, Scopes};
-use crate::vault::{Authority, Finish, Integration, IntegrationDraft, IntegrationSecrets};
+use crate::domain::{Action, ClientSecret, Deed, ProviderId, Refusal, Scopes};
+use crate::vault::{Authority, Finish, Integration, IntegrationDraft, NewSecret, SecretDraft};
 use std::collections::BTreeMap;
 use url::{Host, Url};
 
@@ -34,24 +34,47 @@ pub struct Enable {
 pub struct Enabled {
     /// The integration as it is kept.
     pub integration: Integration,
-    /// To be registered at the provider.
-    pub callback_url: Url,
     /// True when there was none before.
     pub created: bool,
+}
+
+/// Changes to a registration: what is absent stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Another client id.
+    pub client_id: Option<String>,
+    /// Another client secret; the one before stays beside it for a while.
+    pub client_secret: Option<ClientSecret>,
+    /// What is asked of end users from now on.
+    pub scopes: Option<Scopes>,
+    /// Where end users return to from now on; one at least.
+    pub redirect_urls: Option<Vec<String>>,
+    /// All values for the provider's variables.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// Who ends an authorization from now on.
+    pub finish: Option<Finish>,
+    /// The client secret before is forgotten now.
+    pub drop_previous_secret: bool,
 }
 
 impl Broker {
     /// Keeps a registration, or replaces the one before.
     pub async fn enable(&self, by: &Authority, request: Enable) -> Result<Enabled, Refusal> {
         let provider = self.provider(&request.provider)?;
-        check_client(&provider, &request)?;
+        check_client_id(&request.client_id)?;
+        match &request.client_secret {
+            None if provider.needs_secret() => {
+                return Err(Refusal::field("client_secret", "is missing; this provider asks for one"));
+            }
+            secret => check_secret(secret.as_ref())?,
+        }
         check_scopes(&request.scopes)?;
         check_redirects(&request.redirect_urls)?;
         let variables =
             provider.check_variables(AskedAt::Integration, &request.variables).map_err(|f| refuse(&f))?;
         let draft = IntegrationDraft {
             client_id: request.client_id,
-            secrets: IntegrationSecrets { client_secret: request.client_secret },
+            secret: SecretDraft { current: NewSecret::Given(request.client_secret), drop_previous: false },
             scopes: request.scopes,
             redirect_urls: request.redirect_urls,
             variables,
@@ -59,24 +82,116 @@ impl Broker {
         };
         let created = self.vault.integrations(by).put(&provider.id, &draft).await?;
         let integration = self.integration(by, &provider.id).await?;
-        Ok(Enabled { integration, callback_url: self.callback_url(by.tenant(), &provider.id), created })
+        Ok(Enabled { integration, created })
+    }
+
+    /// Integrations in the order of their providers' ids, after that position, `limit` at most; and where to go on.
+    pub async fn list_integrations(
+        &self,
+        by: &Authority,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Integration>, Option<String>), Refusal> {
+        Ok(self.vault.integrations(by).list(after, limit).await?)
+    }
+
+    /// Changes what is given and leaves the rest. Pending sessions under what was there before cannot be finished.
+    pub async fn change_integration(
+        &self,
+        by: &Authority,
+        id: &ProviderId,
+        change: &Change,
+    ) -> Result<Integration, Refusal> {
+        let outcome = self.change(by, id, change).await;
+        let deed = Deed::of(Action::IntegrationChanged, &outcome).about("provider", id);
+        self.note(by, deed).await;
+        outcome
+    }
+
+    async fn change(&self, by: &Authority, id: &ProviderId, change: &Change) -> Result<Integration, Refusal> {
+        loop {
+            let before = self.integration(by, id).await?;
+            if change.is_empty() {
+                return Ok(before);
+            }
+            let draft = change.over(&before, &*self.provider(id)?)?;
+            // Where somebody else wrote in between: read again.
+            if self.vault.integrations(by).replace(&before, &draft).await? {
+                return self.integration(by, id).await;
+            }
+        }
+    }
+
+    /// Forgets an integration and its secrets. Its connections stay: their tokens are handed out as long as they live, and a
+    /// refresh waits until the provider is enabled again under the same client id.
+    pub async fn remove_integration(&self, by: &Authority, id: &ProviderId) -> Result<(), Refusal> {
+        let outcome = match self.vault.integrations(by).remove(id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(not_enabled(id)),
+            Err(error) => Err(error.into()),
+        };
+        let deed = Deed::of(Action::IntegrationDeleted, &outcome).about("provider", id);
+        self.note(by, deed).await;
+        outcome
     }
 }
 
-fn check_client(provider: &Provider, request: &Enable) -> Result<(), Refusal> {
-    let visible = |text: &str| text.len() <= LONGEST && text.chars().all(|c| !c.is_control());
-    if request.client_id.is_empty() || !visible(&request.client_id) {
-        return Err(Refusal::field("client_id", "must be the client id that the provider gave you"));
+impl Change {
+    fn is_empty(&self) -> bool {
+        let Self { client_id, client_secret, scopes, redirect_urls, variables, finish, drop_previous_secret } =
+            self;
+        let given = client_id.is_some() || client_secret.is_some() || scopes.is_some();
+        !given && redirect_urls.is_none() && variables.is_none() && finish.is_none() && !drop_previous_secret
     }
-    match &request.client_secret {
-        Some(secret) if secret.is_empty() || !visible(secret.expose()) => {
-            Err(Refusal::field("client_secret", "must be the client secret that the provider gave you"))
-        }
-        None if provider.needs_secret() => {
-            Err(Refusal::field("client_secret", "is missing; this provider asks for one"))
-        }
-        _ => Ok(()),
+
+    /// The whole as it is to be from now on.
+    fn over(&self, before: &Integration, provider: &Provider) -> Result<IntegrationDraft, Refusal> {
+        self.client_id.as_deref().map_or(Ok(()), check_client_id)?;
+        check_secret(self.client_secret.as_ref())?;
+        self.scopes.as_ref().map_or(Ok(()), check_scopes)?;
+        self.redirect_urls.as_deref().map_or(Ok(()), check_redirects)?;
+        let variables = match &self.variables {
+            None => before.variables.clone(),
+            Some(given) => provider.check_variables(AskedAt::Integration, given).map_err(|f| refuse(&f))?,
+        };
+        let current = match &self.client_secret {
+            None => NewSecret::Same,
+            Some(secret) => NewSecret::Given(Some(secret.clone())),
+        };
+        Ok(IntegrationDraft {
+            client_id: self.client_id.clone().unwrap_or_else(|| before.client_id.clone()),
+            secret: SecretDraft { current, drop_previous: self.drop_previous_secret },
+            scopes: self.scopes.clone().unwrap_or_else(|| before.scopes.clone()),
+            redirect_urls: self.redirect_urls.clone().unwrap_or_else(|| before.redirect_urls.clone()),
+            variables,
+            finish: self.finish.unwrap_or(before.finish),
+        })
     }
+}
+
+/// What a tenant has not enabled.
+pub(super) fn not_enabled(provider: &ProviderId) -> Refusal {
+    Refusal::NotFound {
+        what: format!("an integration for `{provider}`; enable it with POST /enable-provider"),
+    }
+}
+
+fn visible(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST && text.chars().all(|c| !c.is_control())
+}
+
+fn check_client_id(id: &str) -> Result<(), Refusal> {
+    if visible(id) {
+        return Ok(());
+    }
+    Err(Refusal::field("client_id", "must be the client id that the provider gave you"))
+}
+
+fn check_secret(secret: Option<&ClientSecret>) -> Result<(), Refusal> {
+    if secret.is_none_or(|secret| visible(secret.expose())) {
+        return Ok(());
+    }
+    Err(Refusal::field("client_secret", "must be the client secret that the provider gave you"))
 }
 
 /// RFC 6749 section 3.3: a scope is printable ASCII without space, quote and backslash.

@@ -6,24 +6,30 @@
 mod authorize;
 mod call;
 mod callback;
+mod client;
 mod connections;
 mod exchange;
 mod handout;
+mod imports;
 mod integrations;
+mod leaving;
 mod page;
 mod profile;
 mod refresh;
+mod status;
 
 pub use authorize::{Begin, Begun, Opened, SessionCookie};
 pub use callback::Arrival;
 pub use connections::Revocation;
 pub use exchange::Complete;
 pub use handout::{Handout, RefreshState, Wish};
-pub use integrations::{Enable, Enabled};
+pub use imports::Import;
+pub use integrations::{Change, Enable, Enabled};
+pub use leaving::Deletion;
 pub use page::{Asked, Refused, Start, Way};
 
 use crate::catalog::{Catalog, Provider};
-use crate::domain::{ProviderId, Refusal, TenantId};
+use crate::domain::{Deed, ProviderId, Refusal, TenantId};
 use crate::ports::{Chance, ChanceExt, Clock, Tasks, Upstream};
 use crate::vault::{Authority, Integration, Vault, VaultError};
 use std::future::Future;
@@ -88,11 +94,18 @@ impl Broker {
         found.ok_or_else(|| Refusal::NotFound { what: format!("a provider `{id}`") })
     }
 
-    async fn integration(&self, by: &Authority, provider: &ProviderId) -> Result<Integration, Refusal> {
+    /// The tenant's own registration at a provider.
+    pub async fn integration(&self, by: &Authority, provider: &ProviderId) -> Result<Integration, Refusal> {
         let found = self.vault.integrations(by).find(provider).await?;
-        found.ok_or_else(|| Refusal::NotFound {
-            what: format!("an integration for `{provider}`; enable it with POST /enable-provider"),
-        })
+        found.ok_or_else(|| integrations::not_enabled(provider))
+    }
+
+    /// Writes a deed into the audit trail. What was done stays done where that fails.
+    async fn note(&self, by: &Authority, deed: Deed) {
+        let action = deed.action.as_str();
+        if let Err(error) = self.vault.audit(by).record(deed).await {
+            tracing::error!(tenant = %by.tenant(), action, %error, "a deed is not in the audit trail");
+        }
     }
 
     /// Asks the store again and again where it does not answer: what came back from a provider cannot be had again. `keep` may
@@ -123,7 +136,7 @@ impl Broker {
     }
 
     /// Where a provider sends browsers back to; the tenant registers it there.
-    fn callback_url(&self, tenant: &TenantId, provider: &ProviderId) -> Url {
+    pub fn callback_url(&self, tenant: &TenantId, provider: &ProviderId) -> Url {
         let mut url = self.settings.public_url.clone();
         url.set_path(&format!("/authorization-success/{tenant}/{provider}"));
         url

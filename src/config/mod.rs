@@ -41,6 +41,8 @@ pub struct Settings {
     pub upstream: Upstream,
     /// Refreshing tokens.
     pub refresh: Refresh,
+    /// Tenants as a whole.
+    pub tenants: Tenants,
     /// What one caller may do.
     pub limits: Limits,
     /// What is logged.
@@ -210,6 +212,13 @@ pub struct Refresh {
     pub backoff_max: Duration,
     /// No refresh that spends a refresh token.
     pub hold: bool,
+}
+
+/// Tenants as a whole.
+#[derive(Clone, Debug)]
+pub struct Tenants {
+    /// How often deletions that were cut short are looked for.
+    pub deletion_pause: Duration,
 }
 
 /// What one caller may do, and how much is done at once.

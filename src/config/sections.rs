@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Trace,
-    Upstream, Vault, parse,
+    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Tenants,
+    Trace, Upstream, Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -15,7 +15,8 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, limits, log, trace) = (refresh(r), limits(r), log(r), trace(r));
+    let (refresh, tenants, limits) = (refresh(r), tenants(r), limits(r));
+    let (log, trace) = (log(r), trace(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -44,6 +45,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         providers: providers?,
         upstream: upstream?,
         refresh: refresh?,
+        tenants: tenants?,
         limits: limits?,
         log: log?,
         trace: trace?,
@@ -195,6 +197,10 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
         backoff_max: backoff_max?,
         hold: hold?,
     })
+}
+
+fn tenants(r: &mut Reader) -> Option<Tenants> {
+    r.read("tenants.deletion_pause", parse::duration).map(|deletion_pause| Tenants { deletion_pause })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

@@ -63,10 +63,15 @@ impl Call {
         form_urlencoded::parse(self.request.query_string().as_bytes()).into_owned().collect()
     }
 
+    /// As [`Self::fields`], where there need be no body.
+    pub(super) fn fields_if_any<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T, Refusal> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.fields() }
+    }
+
     /// The fields of the body, without the two that may prove who calls.
     pub(super) fn fields<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
         let mut fields = self.untyped()?;
-        if matches!(self.route.access, Access::Caller(_)) {
+        if self.route.access.wants_caller() {
             credentials::drop_from(&mut fields)?;
         }
         fields.typed()
@@ -109,14 +114,18 @@ impl Call {
     /// Proves the caller and that the route's scope is theirs. With a slot, the connection comes in the same round trip.
     pub(super) async fn authenticate(&self, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
         // A handler of the wrong kind for its route lets nobody in.
-        let Access::Caller(scope) = self.route.access else { return Err(Refusal::Internal) };
+        let scope = match self.route.access {
+            Access::Caller(scope) => Some(scope),
+            Access::AnyCaller => None,
+            Access::Public | Access::Browser => return Err(Refusal::Internal),
+        };
         let presented = match credentials::of_header(self.request.headers())? {
             Some(presented) => presented,
             None if self.body.is_empty() => return Err(Refusal::Unauthenticated),
             None => credentials::take_from(&mut self.untyped()?)?.ok_or(Refusal::Unauthenticated)?,
         };
         let authenticated = self.accounts().authenticate(&presented, self.client(), slot).await?;
-        authenticated.caller.may(scope)?;
+        scope.map_or(Ok(()), |scope| authenticated.caller.may(scope))?;
         Ok(authenticated)
     }
 

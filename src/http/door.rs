@@ -46,7 +46,7 @@ where
 {
     Rc::new(move |call| match call.route.access {
         Access::Public | Access::Browser => Box::pin(handler(call)),
-        Access::Caller(_) => Box::pin(std::future::ready(Err(Refusal::Internal))),
+        Access::Caller(_) | Access::AnyCaller => Box::pin(std::future::ready(Err(Refusal::Internal))),
     })
 }
 

@@ -29,6 +29,15 @@ pub enum Access {
     Browser,
     /// An API key with this scope, or a member.
     Caller(KeyScope),
+    /// Any API key, or a member.
+    AnyCaller,
+}
+
+impl Access {
+    /// True when a request must prove who calls.
+    pub fn wants_caller(self) -> bool {
+        matches!(self, Self::Caller(_) | Self::AnyCaller)
+    }
 }
 
 /// How a request on this route could name something of another tenant; it must then answer as for an absent thing.
@@ -54,6 +63,7 @@ pub enum Thing {
     Completion,
     EndUser,
     Connection,
+    Session,
 }
 
 const OWN_AUTHORITY: Foreign = Foreign::Nothing("the secret in it is the authority; no id stands beside it");
@@ -77,8 +87,11 @@ macro_rules! routes {
     };
 }
 
-use Access::{Browser, Caller, Public};
-use KeyScope::{ConnectionsRead, ConnectionsWrite, IntegrationsWrite, KeysWrite, TokensRead};
+use Access::{AnyCaller, Browser, Caller, Public};
+use KeyScope::{
+    ConnectionsRead, ConnectionsWrite, IntegrationsRead, IntegrationsWrite, KeysWrite, TenantWrite,
+    TokensRead,
+};
 
 routes! {
     SignUp: POST "/signup", Public, Foreign::Nothing("makes something new, and its answer is always the same");
@@ -89,6 +102,7 @@ routes! {
     ResetPassword: POST "/reset-password", Browser, OWN_AUTHORITY;
     CreateApiKey: POST "/v1/api-keys", Caller(KeysWrite), Foreign::Nothing("makes something new of the caller's own");
     ListApiKeys: GET "/v1/api-keys", Caller(KeysWrite), Foreign::Query("cursor", Thing::ApiKey);
+    ShowApiKey: GET "/v1/api-keys/{id}", Caller(KeysWrite), Foreign::Path("id", Thing::ApiKey);
     RevokeApiKey: DELETE "/v1/api-keys/{id}", Caller(KeysWrite), Foreign::Path("id", Thing::ApiKey);
     EnableProvider: POST "/enable-provider", Caller(IntegrationsWrite), Foreign::Field("provider", Thing::Integration);
     BeginAuthorization: POST "/authorize-{provider}", Caller(ConnectionsWrite), Foreign::Path("provider", Thing::Integration);
@@ -97,9 +111,19 @@ routes! {
     Callback: GET "/authorization-success/{tenant}/{provider}", Browser, Foreign::Path("tenant", Thing::Tenant);
     CompleteAuthorization: POST "/complete-authorization", Caller(ConnectionsWrite), Foreign::Field("completion", Thing::Completion);
     GetAccessToken: POST "/get-access-token", Caller(TokensRead), Foreign::Field("end_user", Thing::EndUser);
+    ShowSession: GET "/v1/sessions/{id}", Caller(ConnectionsRead), Foreign::Path("id", Thing::Session);
+    ImportConnection: POST "/v1/connections", Caller(ConnectionsWrite), Foreign::Field("provider", Thing::Integration);
     ListConnections: GET "/v1/connections", Caller(ConnectionsRead), Foreign::Query("end_user", Thing::EndUser);
     ShowConnection: GET "/v1/connections/{id}", Caller(ConnectionsRead), Foreign::Path("id", Thing::Connection);
+    RefreshConnection: POST "/v1/connections/{id}/refresh", Caller(ConnectionsWrite), Foreign::Path("id", Thing::Connection);
     DeleteConnection: DELETE "/v1/connections/{id}", Caller(ConnectionsWrite), Foreign::Path("id", Thing::Connection);
+    ListIntegrations: GET "/v1/integrations", Caller(IntegrationsRead), Foreign::Query("cursor", Thing::Integration);
+    ShowIntegration: GET "/v1/integrations/{provider}", Caller(IntegrationsRead), Foreign::Path("provider", Thing::Integration);
+    ChangeIntegration: PATCH "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
+    RemoveIntegration: DELETE "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
+    ShowTenant: GET "/v1/tenant", AnyCaller, Foreign::Nothing("the caller's own; no id stands in it");
+    ChangeTenant: PATCH "/v1/tenant", Caller(TenantWrite), Foreign::Nothing("the caller's own; no id stands in it");
+    DeleteTenant: DELETE "/v1/tenant", Caller(TenantWrite), Foreign::Field("confirm", Thing::Tenant);
     ListProviders: GET "/providers", Public, SHARED;
     ShowProvider: GET "/providers/{id}", Public, SHARED;
     Document: GET "/openapi.json", Public, Foreign::Nothing("the same bytes for everybody");
@@ -161,7 +185,7 @@ mod tests {
             if let Foreign::Path(parameter, _) = route.foreign {
                 assert!(route.path.contains(&format!("{{{parameter}}}")), "{route:?}");
             }
-            let by_id = route.path.contains("{id}") && matches!(route.access, Access::Caller(_));
+            let by_id = route.path.contains("{id}") && route.access.wants_caller();
             assert!(!by_id || matches!(route.foreign, Foreign::Path("id", _)), "{route:?}");
         }
     }

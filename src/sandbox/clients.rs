@@ -20,6 +20,15 @@ impl Clients {
         Self { known, any }
     }
 
+    /// Another secret for a client, known or not.
+    pub(super) fn register(&mut self, client: &Client) {
+        let secret = hash::sha256(client.secret.expose().as_bytes());
+        match self.known.get_mut(&client.id) {
+            Some(known) => *known = secret,
+            None => self.known.insert(client.id.clone(), secret),
+        }
+    }
+
     /// True when a person may be sent here by this client.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.any || self.known.get(id).is_some()

@@ -1,12 +1,12 @@
 //! The other side of the sandbox: faults, behaviour and counts, switched while it runs.
 
-use super::Behaviour;
 use super::authorize::Visits;
 use super::clients::Clients;
 use super::counts::Counts;
 use super::fault::{Endpoint, Grant, Rule, Rules, Strike};
 use super::grants::{Grants, Moment};
 use super::server::Site;
+use super::{Behaviour, Client};
 use crate::ports::{Chance, Clock};
 use actix_web::{HttpResponse, web};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +54,11 @@ impl Control {
     /// How tokens are treated now.
     pub fn behaviour(&self) -> Behaviour {
         self.lock().behaviour
+    }
+
+    /// Makes a client known, or gives a known one another secret: the old one is refused from then on.
+    pub fn register(&self, client: &Client) {
+        self.lock().clients.register(client);
     }
 
     /// What was asked and done so far.

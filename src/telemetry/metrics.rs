@@ -16,6 +16,7 @@ const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
 const REFRESH_HELD: &str = "grantkeep_refresh_held";
+const PREVIOUS_SECRETS: &str = "grantkeep_previous_secrets_total";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
@@ -28,6 +29,7 @@ const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
 const OLD_MASTER_KEYS: &str = "grantkeep_old_master_keys_total";
 const TRACE_SPANS: &str = "grantkeep_trace_spans_total";
+const TENANTS_DELETED: &str = "grantkeep_tenants_deleted_total";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -47,6 +49,11 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
+    (
+        PREVIOUS_SECRETS,
+        Counter,
+        "Requests whose client secret the provider refused, and which it took with the one before, by provider.",
+    ),
     (SESSIONS, Counter, "Steps of authorization sessions, by step and outcome."),
     (STORE_ERRORS, Counter, "Work that was refused because the store did not answer."),
     (MAILS, Counter, "Tries to hand a mail over, by outcome."),
@@ -71,6 +78,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
         Counter,
         "Spans of traces, by outcome: sent, failed (the collector did not take them) or dropped.",
     ),
+    (TENANTS_DELETED, Counter, "Tenants deleted, to the last record."),
     (
         ALARMS,
         Counter,
@@ -165,6 +173,11 @@ pub fn refresh_held(held: bool) {
     gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
 }
 
+/// The provider refused a client secret and took the one before.
+pub fn previous_secret(provider: &ProviderId) {
+    counter!(PREVIOUS_SECRETS, "provider" => provider.to_string()).increment(1);
+}
+
 /// A session took a step (`created`, `shown`, `opened`, `returned`, `completed`); `outcome` is `ok` or the code of the refusal.
 pub fn session(step: &'static str, outcome: &'static str) {
     counter!(SESSIONS, "step" => step, "outcome" => outcome).increment(1);
@@ -216,6 +229,11 @@ pub fn old_master_key() {
 pub fn trace_spans(outcome: &'static str, count: usize) {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
     counter!(TRACE_SPANS, "outcome" => outcome).increment(count);
+}
+
+/// A tenant is gone with all that it had.
+pub fn tenant_deleted() {
+    counter!(TENANTS_DELETED).increment(1);
 }
 
 /// What must never happen.
@@ -287,6 +305,7 @@ mod tests {
             handout(&slack, "fresh");
             refresh(&slack, "lost", Duration::from_secs(2));
             refresh_held(false);
+            previous_secret(&slack);
             session("created", "ok");
             store_error("apply");
             mail("sent");
@@ -297,6 +316,7 @@ mod tests {
             password_hash();
             old_master_key();
             trace_spans("sent", 3);
+            tenant_deleted();
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

@@ -1,6 +1,7 @@
 //! API keys: hashed, limited, listed, forgotten.
 
 use super::fields::{Draft, Fields};
+use super::tenants::still_active;
 use super::{Authority, Vault, VaultError, keys};
 use crate::domain::{ApiKeyId, Id, KeyScopes, ProviderId, Refusal, Timestamp};
 use crate::ports::store::{Batch, Guard, Key, Record, Write};
@@ -56,15 +57,22 @@ impl<'a> ApiKeys<'a> {
         Self { vault, by }
     }
 
-    /// Keeps a new key. False when the tenant is gone.
+    /// Keeps a new key. False when the tenant is gone or going.
     pub async fn create(&self, key: &ApiKey) -> Result<bool, VaultError> {
         let tenant = self.by.tenant();
         let batch = Batch::new()
-            .when(Guard::Present(keys::tenant(tenant)))
+            .when(still_active(tenant))
             .when(Guard::Absent(keys::api_key(tenant, &key.id)))
             .then(Write::Put { key: keys::api_key(tenant, &key.id), fields: fields(key), lives: None })
             .then(Write::IndexAdd { index: keys::api_keys(tenant), member: key.id.to_string() });
         Ok(self.vault.store.apply(batch).await?.applied())
+    }
+
+    /// The key of an id.
+    pub async fn find(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, VaultError> {
+        let key = keys::api_key(self.by.tenant(), id);
+        let record = self.vault.store.get(&key).await?;
+        record.map(|record| read(&key, &record)).transpose()
     }
 
     /// Keys in the order of their ids, after that one, `limit` at most.

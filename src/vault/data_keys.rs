@@ -31,6 +31,13 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// The tenant's record is gone, and its keys with it.
+    pub fn forget(&self, tenant: &TenantId) {
+        self.0.remove(tenant);
+    }
+}
+
 impl TenantKeys {
     fn has(&self, id: &DataKeyId) -> bool {
         self.keys.iter().any(|key| key.id == *id)

@@ -3,7 +3,8 @@
 use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
-    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MailId, MemberId, ProviderId, TenantId,
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MailId, MemberId, ProviderId, SessionId,
+    TenantId,
 };
 use crate::ports::store::Key;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
@@ -31,6 +32,11 @@ pub(super) fn tenant(tenant: &TenantId) -> Key {
 
 pub(super) fn member(tenant: &TenantId, id: &MemberId) -> Key {
     Key::of_tenant(tenant, &format!("member:{id}"))
+}
+
+/// Members are ids of members.
+pub(super) fn members(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:members")
 }
 
 pub(super) fn api_key(tenant: &TenantId, id: &ApiKeyId) -> Key {
@@ -112,6 +118,11 @@ pub(super) fn session(hash: &str) -> Key {
     Key::alone("session", hash)
 }
 
+/// Where the session of a public id is found. In the tenant's own partition, so that an id leads to nothing of anybody else's.
+pub(super) fn session_id(tenant: &TenantId, id: &SessionId) -> Key {
+    Key::of_tenant(tenant, &format!("session-id:{id}"))
+}
+
 pub(super) fn state(hash: &str) -> Key {
     Key::alone("state", hash)
 }
@@ -164,6 +175,11 @@ fn shard(id: &str, of: u16) -> u16 {
 /// Every shard of the index of all tenants.
 pub(super) fn tenants_shards() -> impl Iterator<Item = Key> {
     (0..TENANT_SHARDS).map(|shard| Key::of_shard("tenants", shard))
+}
+
+/// All tenants that are being deleted. One index: there are few at a time.
+pub(super) fn tenants_leaving() -> Key {
+    Key::of_shard("tenants-leaving", 0)
 }
 
 #[cfg(test)]

@@ -40,16 +40,23 @@ impl<'a> Members<'a> {
     pub async fn read(&self, tenant: &TenantId, id: &MemberId) -> Result<Option<Member>, VaultError> {
         let key = keys::member(tenant, id);
         let record = self.vault.store.get(&key).await?;
-        record.map(|record| read(&key, tenant, &record)).transpose()
+        Ok(record.map(|record| read(&key, tenant, &record)).transpose()?.flatten())
     }
 }
 
-pub(super) fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Member, VaultError> {
+/// The address of a member's record.
+pub(super) fn address(key: &Key, record: &Record) -> Result<EmailAddress, VaultError> {
+    Fields::of(key, record)?.parsed("email", |text| EmailAddress::parse(text).ok())
+}
+
+/// None where there is no password any more: its tenant is being deleted.
+pub(super) fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Option<Member>, VaultError> {
     let fields = Fields::of(key, record)?;
-    Ok(Member {
+    let Some(password_hash) = fields.optional("password_hash") else { return Ok(None) };
+    Ok(Some(Member {
         id: fields.id("id")?,
         tenant: tenant.clone(),
-        email: fields.parsed("email", |text| EmailAddress::parse(text).ok())?,
-        password_hash: fields.text("password_hash")?.to_owned(),
-    })
+        email: address(key, record)?,
+        password_hash: password_hash.to_owned(),
+    }))
 }

@@ -14,6 +14,7 @@ mod fields;
 mod integrations;
 mod keyring;
 mod keys;
+mod leaving;
 mod mails;
 mod members;
 mod product;
@@ -22,6 +23,7 @@ mod rotation;
 mod schema;
 mod sessions;
 mod sign_ups;
+mod tenants;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use audit::Audit;
@@ -31,8 +33,12 @@ pub use connections::{
     MoreToken, NewGrant, Slot, Status, Tokens, Trouble,
 };
 pub use error::VaultError;
-pub use integrations::{Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations};
+pub use integrations::{
+    Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations, NewSecret, PreviousSecret,
+    SecretDraft,
+};
 pub use keyring::Keyring;
+pub use leaving::{Going, Leaving};
 pub use mails::{Letter, MailDraft, Mails, QueuedMail, WaitingMail};
 pub use members::{Member, Members};
 pub use resets::{PasswordReset, PasswordResets};
@@ -40,6 +46,7 @@ pub use rotation::{MasterKeys, Survey};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
 pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
 pub use sign_ups::{Activation, DrawnIds, PendingSignUp, SignUps};
+pub use tenants::{Tenant, TenantStatus, Tenants};
 
 use crate::domain::{ApiKeyId, TenantId};
 use crate::ports::store::Store;
@@ -84,6 +91,16 @@ impl Vault {
     /// The audit trail of the tenant that `by` proves.
     pub fn audit<'a>(&'a self, by: &'a Authority) -> Audit<'a> {
         Audit::new(self, by)
+    }
+
+    /// The record of the tenant that `by` proves.
+    pub fn tenant<'a>(&'a self, by: &'a Authority) -> Tenants<'a> {
+        Tenants::new(self, by)
+    }
+
+    /// Tenants that are being deleted.
+    pub fn leaving(&self) -> Leaving<'_> {
+        Leaving::new(self)
     }
 
     /// Pending authorizations.

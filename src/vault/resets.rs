@@ -61,7 +61,7 @@ impl<'a> PasswordResets<'a> {
         let (Some(member), Some(owner)) = (records.next().flatten(), records.next().flatten()) else {
             return Ok(None);
         };
-        let member = members::read(&at_member, &tenant, &member)?;
+        let Some(member) = members::read(&at_member, &tenant, &member)? else { return Ok(None) };
         let product = Fields::of(&at_tenant, &owner)?.text("product")?.to_owned();
         let good = same(fields.text("replaces")?.as_bytes(), fingerprint(&member).as_bytes());
         Ok(good.then_some(PasswordReset { member, product, key }))

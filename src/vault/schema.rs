@@ -36,6 +36,10 @@ pub const RECORDS: &[RecordSchema] = &[
             ("status", Plain),
             ("data_key", Wrapped),
             ("created_at", Plain),
+            ("deleting_since", Plain),
+            ("deleted_by", Plain),
+            ("deleted_until", Plain),
+            ("revocations", Plain),
         ],
     },
     RecordSchema {
@@ -67,10 +71,14 @@ pub const RECORDS: &[RecordSchema] = &[
             ("provider", Plain),
             ("client_id", Plain),
             ("client_secret", Sealed),
+            ("previous_client_secret", Sealed),
+            ("previous_until", Plain),
+            ("previous_used_at", Plain),
             ("scopes", Plain),
             ("redirect_urls", Plain),
             ("variables", Plain),
             ("finish", Plain),
+            ("revision", Plain),
             ("created_at", Plain),
             ("updated_at", Plain),
         ],
@@ -143,6 +151,7 @@ pub const RECORDS: &[RecordSchema] = &[
             ("expires_at", Plain),
         ],
     },
+    RecordSchema { kind: "session-id", fields: &[("session", Plain)] },
     RecordSchema {
         kind: "state",
         fields: &[

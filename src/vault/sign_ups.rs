@@ -109,7 +109,8 @@ impl<'a> SignUps<'a> {
         } else {
             let gone = Batch::new()
                 .then(Write::Delete { key: keys::tenant(&tenant) })
-                .then(Write::Delete { key: keys::member(&tenant, &member) });
+                .then(Write::Delete { key: keys::member(&tenant, &member) })
+                .then(Write::IndexRemove { index: keys::members(&tenant), member: member.to_string() });
             self.vault.store.apply(gone).await?;
             let unlisted = Write::IndexRemove { index: shard, member: tenant.to_string() };
             self.vault.store.apply(Batch::new().then(unlisted)).await?;
@@ -144,7 +145,8 @@ impl<'a> SignUps<'a> {
         let batch = Batch::new()
             .when(Guard::Absent(keys::tenant(tenant)))
             .then(Write::Put { key: keys::tenant(tenant), fields: tenant_fields, lives: None })
-            .then(Write::Put { key: keys::member(tenant, member), fields: member_fields, lives: None });
+            .then(Write::Put { key: keys::member(tenant, member), fields: member_fields, lives: None })
+            .then(Write::IndexAdd { index: keys::members(tenant), member: member.to_string() });
         self.vault.store.apply(batch).await?;
         Ok(())
     }

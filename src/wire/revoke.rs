@@ -1,5 +1,6 @@
 //! Ending a grant at the provider: RFC 7009, or whatever the file describes.
 
+use super::error_code::is_client_fault;
 use super::{BuildError, ClientCredentials, encode};
 use crate::catalog::{BodyKind, ClientAuth, Provider, Revoke, RevokeToken, Values};
 use crate::domain::{AccessToken, RefreshToken};
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub enum Revocation {
     /// The provider says that it is done.
     Revoked,
+    /// It does not accept the client (RFC 7009 section 2.2.1, RFC 6749 section 5.2).
+    ClientRefused,
     /// It says something else.
     Failed,
 }
@@ -55,10 +58,13 @@ pub fn revocation_outcome(provider: &Provider, response: &OutboundResponse) -> R
     let ok =
         provider.token.response.ok.as_ref().and_then(|at| body.as_ref()?.pointer(at.as_str())?.as_bool());
     if (200..300).contains(&response.status) && ok != Some(false) {
-        Revocation::Revoked
-    } else {
-        Revocation::Failed
+        return Revocation::Revoked;
     }
+    let code = body.as_ref().and_then(|body| body.get("error")?.as_str());
+    if response.status == 401 || code.is_some_and(is_client_fault) {
+        return Revocation::ClientRefused;
+    }
+    Revocation::Failed
 }
 
 fn fill(text: &str, token: &str, client_id: &str) -> String {

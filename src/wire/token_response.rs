@@ -46,6 +46,18 @@ pub enum TokenAnswer {
     },
 }
 
+impl TokenAnswer {
+    /// True when it may be the client secret that was refused: with `invalid_client` and its kin, or with a 401 that says no
+    /// more (RFC 6749 section 5.2). The request had no effect then.
+    pub fn blames_client(&self) -> bool {
+        match self {
+            Self::Refused { class: RefusalClass::ClientFault, .. } => true,
+            Self::Refused { class: RefusalClass::Other, status, .. } => *status == 401,
+            _ => false,
+        }
+    }
+}
+
 /// The tokens of one answer.
 #[derive(Clone, Debug)]
 pub struct TokenSet {

@@ -136,6 +136,7 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/adapters/smtp/mod.rs", "into the connection to the mail server"),
     ("src/broker/authorize.rs", "the ticket and the cookie, to the browser that is to hold them"),
     ("src/broker/callback.rs", "the completion, to the browser that came back"),
+    ("src/broker/imports.rs", "nowhere: looked at for characters that no token may hold"),
     ("src/broker/integrations.rs", "nowhere: looked at for characters that cannot be sent"),
     ("src/broker/page.rs", "the cookie of a page, as the key of what its button proves"),
     ("src/broker/refresh/attempt.rs", "into another secret: whichever token renews this grant"),
@@ -149,8 +150,8 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
     ("src/http/pages/passwords.rs", "the mail token, back into the form of the page it opened"),
     ("src/sandbox/", "a provider of its own: the tokens are its answers"),
     ("src/vault/connections/sealed.rs", "sealed into the record, alone or as a list"),
-    ("src/vault/integrations.rs", "sealed into the record"),
     ("src/vault/resets.rs", "hashed into the record's name"),
+    ("src/vault/integrations/secrets.rs", "sealed into the record"),
     ("src/vault/sessions/mod.rs", "sealed into the record; the ticket hashed into its name"),
     ("src/vault/sign_ups.rs", "hashed into the record's name"),
     ("src/wire/authorize.rs", "the state, into the address the browser is sent to"),
@@ -168,6 +169,10 @@ pub const PROVES: &[(&str, &str)] = &[
     (
         "src/accounts/reset.rs",
         "a link that only the owner's mailbox got; or an address led to its owner, of whom only an audit record is written",
+    ),
+    (
+        "src/vault/leaving.rs",
+        "its record says that the tenant is being deleted: nobody else acts for it any more",
     ),
     ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];

@@ -28,6 +28,7 @@ mod real_parts;
 mod redis_forms;
 mod refresh;
 mod requests;
+mod resources;
 mod sandbox;
 mod sessions;
 mod store_contract;

@@ -3,8 +3,9 @@
 use super::super::call::call;
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
+use crate::broker::client::{Client, Taken};
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
-use crate::domain::{ClientSecret, ReauthorizationReason, Refusal, Secret, Timestamp};
+use crate::domain::{ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens};
@@ -18,8 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// What a request needs, read and opened before the claim, so that nothing but the request lies between claim and answer.
 pub(super) struct Ready {
     provider: Arc<Provider>,
-    client_id: String,
-    secret: Option<ClientSecret>,
+    client: Client,
     tokens: Tokens,
     values: Values,
 }
@@ -53,11 +53,11 @@ impl Broker {
                 connection: Some(connection.id.clone()),
             });
         }
-        let secret = self.vault.integrations(&ask.by).secrets(&integration).await?.client_secret;
+        let client = self.client(&ask.by, integration, &connection.client_id).await?;
         let tokens = self.vault.connections(&ask.by).open(connection).await?;
         let mut values = connection.variables.clone();
         values.extend(connection.metadata.clone());
-        Ok(Ready { provider, client_id: integration.client_id, secret, tokens, values })
+        Ok(Ready { provider, client, tokens, values })
     }
 
     /// Sends under a claim and stores what came of it.
@@ -106,6 +106,7 @@ impl Broker {
                 class: Class::Refused,
                 error: "no_refresh_token".to_owned(),
                 retry_after: None,
+                blames_client: false,
             });
         };
         let first = self.send(claimed, &token).await;
@@ -121,12 +122,34 @@ impl Broker {
         }
     }
 
-    /// One request. Not sent where too little is left of the attempt: its answer could come when somebody else has begun.
+    /// One request, and where the client secret is refused one more with the one before.
     async fn send(&self, claimed: &Claimed<'_>, token: &Secret) -> Verdict {
+        let client = &claimed.ready.client;
+        let first = self.send_as(claimed, token, &client.newest()).await;
+        let blamed = matches!(&first, Verdict::Nothing(Nothing { blames_client: true, .. }));
+        let (verdict, taken) = match client.before().filter(|_| blamed) {
+            None => (first, Taken::Newest),
+            Some(before) => match self.send_as(claimed, token, &before).await {
+                Verdict::Nothing(Nothing { blames_client: true, .. }) => (first, Taken::Newest),
+                second => (second, Taken::Before),
+            },
+        };
+        if matches!(verdict, Verdict::Granted(_)) {
+            self.secret_was_taken(&claimed.ask.by, client, taken).await;
+        }
+        verdict
+    }
+
+    /// One request. Not sent where too little is left of the attempt: its answer could come when somebody else has begun.
+    async fn send_as(
+        &self,
+        claimed: &Claimed<'_>,
+        token: &Secret,
+        client: &ClientCredentials<'_>,
+    ) -> Verdict {
         let (ready, provider) = (&claimed.ready, &claimed.ready.provider);
-        let client = ClientCredentials { client_id: &ready.client_id, client_secret: ready.secret.as_ref() };
         let grant = Grant::Refresh { token };
-        let built = wire::token_request(provider, grant, &client, &ready.values);
+        let built = wire::token_request(provider, grant, client, &ready.values);
         let now = || self.ports.clock.now();
         let mut request = match built {
             Ok(request) => request,
@@ -136,6 +159,7 @@ impl Broker {
                     class: Class::ClientFault,
                     error: "not_built".to_owned(),
                     retry_after: None,
+                    blames_client: false,
                 });
             }
         };
@@ -158,7 +182,12 @@ impl Broker {
         let new_refresh = set.refresh_token.clone();
         let fresh = claimed.fresh(set, issued_at);
         let tokens = fresh.tokens.clone();
-        match self.store(&claimed, &Brought::Tokens(Box::new(fresh))).await? {
+        let stored = self.store(&claimed, &Brought::Tokens(Box::new(fresh))).await;
+        if matches!(stored, Err(Refusal::Unauthenticated)) {
+            // The tenant was deleted meanwhile, and with it what would seal them.
+            self.revoke_unwanted(&claimed, &tokens).await;
+        }
+        match stored? {
             Committed::Stored(connection) => Ok(Landed::Fresh(connection)),
             Committed::Superseded(None) => {
                 self.revoke_unwanted(&claimed, &tokens).await;
@@ -244,8 +273,7 @@ impl Broker {
     /// Ends tokens that came for a connection which was deleted meanwhile.
     async fn revoke_unwanted(&self, claimed: &Claimed<'_>, tokens: &Tokens) {
         let ready = &claimed.ready;
-        let client = ClientCredentials { client_id: &ready.client_id, client_secret: ready.secret.as_ref() };
-        let ended = self.revoke(&ready.provider, tokens, &client, &ready.values).await;
+        let ended = self.revoke(&claimed.ask.by, &ready.provider, tokens, &ready.client, &ready.values).await;
         tracing::warn!(connection = %claimed.read.id, revocation = ended.as_str(), "tokens came for a deleted connection");
     }
 

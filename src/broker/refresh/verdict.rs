@@ -27,6 +27,8 @@ pub(super) struct Nothing {
     pub error: String,
     /// What the provider said about when to come back.
     pub retry_after: Option<Duration>,
+    /// It may be the client secret that was refused: another one may be tried.
+    pub blames_client: bool,
 }
 
 /// Why a request brought nothing.
@@ -67,26 +69,29 @@ pub(super) fn of(
     now: Timestamp,
 ) -> Verdict {
     let nothing = |class, error: &str, retry_after| {
-        Verdict::Nothing(Nothing { class, error: error.to_owned(), retry_after })
+        Verdict::Nothing(Nothing { class, error: error.to_owned(), retry_after, blames_client: false })
     };
     let response = match answer {
         Ok(response) => response,
         Err(UpstreamError::NotSent(_)) => return nothing(Class::NotSent, "not_reached", None),
         Err(UpstreamError::Lost(_)) => return nothing(Class::Unknown, "answer_lost", None),
     };
-    match wire::read_token_answer(provider, AnswerKind::Refresh, &response, now) {
+    let answer = wire::read_token_answer(provider, AnswerKind::Refresh, &response, now);
+    let blames_client = answer.blames_client();
+    let refused = |class, error| Verdict::Nothing(Nothing { class, error, retry_after: None, blames_client });
+    match answer {
         TokenAnswer::Granted(set) => Verdict::Granted(set),
         TokenAnswer::Busy { retry_after, status } => {
             nothing(Class::Busy, &format!("http_{status}"), retry_after)
         }
         TokenAnswer::Unreadable { .. } => nothing(Class::Unknown, "unreadable_answer", None),
         TokenAnswer::Refused { class: RefusalClass::InvalidGrant, error, .. } => {
-            nothing(Class::InvalidGrant, &error, None)
+            refused(Class::InvalidGrant, error)
         }
         TokenAnswer::Refused { class: RefusalClass::ClientFault, error, .. } => {
-            nothing(Class::ClientFault, &error, None)
+            refused(Class::ClientFault, error)
         }
-        TokenAnswer::Refused { error, .. } => nothing(Class::Refused, &error, None),
+        TokenAnswer::Refused { error, .. } => refused(Class::Refused, error),
     }
 }
 

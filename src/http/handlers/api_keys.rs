@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked.
+//! API keys: made, listed, read, revoked.
 
 use super::{Answer, Call, Description, Page, Tag, json};
 use crate::accounts::{Caller, NewApiKey};
@@ -145,6 +145,14 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     json(StatusCode::OK, &Page { items, next_cursor })
 }
 
+pub(super) fn show_described() -> Description {
+    Description::new(Tag::ApiKeys, "Read an API key")
+        .detail("Everything but the key itself.")
+        .path::<ApiKeyId>("id", "Which one.")
+        .answers::<KeyAnswer>(200, "The key.")
+        .refuses([Refusal::NotFound { what: "an API key of that id".to_owned() }])
+}
+
 pub(super) fn list_described() -> Description {
     Description::new(Tag::ApiKeys, "List the API keys")
         .query::<ListQuery>()
@@ -154,6 +162,12 @@ pub(super) fn list_described() -> Description {
 
 fn position(cursor: &str) -> Result<ApiKeyId, Refusal> {
     ApiKeyId::parse(&cursor::position(cursor)?).ok_or_else(cursor::not_one)
+}
+
+/// `GET /v1/api-keys/{id}`.
+pub(super) async fn show(caller: Caller, call: Call) -> Answer {
+    let key = call.accounts().key(&caller, &call.id("an API key of that id")?).await?;
+    json(StatusCode::OK, &KeyAnswer::of(&key, None))
 }
 
 /// `DELETE /v1/api-keys/{id}`.

@@ -6,7 +6,7 @@ use crate::domain::{Account, ConnectionId, EndUserId, Id, ProviderId, Refusal, S
 use crate::http::body::Limit;
 use crate::http::cursor;
 use crate::http::openapi::{ConnectionStatus, ReasonWord, RevocationWord};
-use crate::vault::{Connection, ConnectionFilter, Status};
+use crate::vault::{Connection, ConnectionFilter, Slot, Status};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ struct ListQuery {
     /// Only those that stand so.
     #[schema(value_type = Option<ConnectionStatus>)]
     status: Option<String>,
+    /// Only those of this label.
+    account: Option<Account>,
     /// How many items a page has at most.
     #[serde(default)]
     limit: Limit,
@@ -136,7 +138,7 @@ struct DeletedAnswer {
 
 /// `GET /v1/connections`. A page may have fewer items than its limit and go on all the same.
 pub(super) async fn list(caller: Caller, call: Call) -> Answer {
-    let ListQuery { end_user, provider, status, limit: Limit(limit), cursor } = call.query()?;
+    let ListQuery { end_user, provider, status, account, limit: Limit(limit), cursor } = call.query()?;
     if let Some(provider) = &provider {
         caller.may_use(provider)?;
     }
@@ -149,7 +151,11 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
     let (found, next) = broker
         .list_connections(caller.authority(), &filter, status.as_deref(), after.as_deref(), limit)
         .await?;
-    let visible = found.iter().filter(|connection| caller.may_use(&connection.slot.provider).is_ok());
+    let wanted = |slot: &Slot| {
+        caller.may_use(&slot.provider).is_ok()
+            && account.as_ref().is_none_or(|account| *account == slot.account)
+    };
+    let visible = found.iter().filter(|connection| wanted(&connection.slot));
     let items = visible.map(ConnectionAnswer::of).collect();
     json(StatusCode::OK, &Page { items, next_cursor: next.as_deref().map(cursor::of) })
 }
@@ -163,7 +169,7 @@ pub(super) fn list_described() -> Description {
 }
 
 /// The connection in the path, if the caller's key is for its provider.
-async fn find(caller: &Caller, call: &Call) -> Result<Connection, Refusal> {
+pub(super) async fn find(caller: &Caller, call: &Call) -> Result<Connection, Refusal> {
     let id = ConnectionId::parse(call.path("id")).ok_or(Refusal::ConnectionNotFound)?;
     let connection = call.broker().connection(caller.authority(), &id).await?;
     caller.may_use(&connection.slot.provider)?;

@@ -3,10 +3,13 @@
 mod api_keys;
 mod authorize;
 mod connections;
+mod imports;
 mod integrations;
 mod passwords;
 mod providers;
+mod sessions;
 mod sign_up;
+mod tenant;
 mod tokens;
 
 use super::call::{Answer, Call};
@@ -18,8 +21,9 @@ use crate::domain::Refusal;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 /// What answers a route. A route without a line here does not compile.
 pub(super) fn of(name: RouteName) -> Handler {
@@ -32,6 +36,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::ResetPassword => open(passwords::reset),
         RouteName::CreateApiKey => known(api_keys::create),
         RouteName::ListApiKeys => known(api_keys::list),
+        RouteName::ShowApiKey => known(api_keys::show),
         RouteName::RevokeApiKey => known(api_keys::revoke),
         RouteName::EnableProvider => known(integrations::enable),
         RouteName::BeginAuthorization => known(authorize::begin),
@@ -40,9 +45,19 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::Callback => open(authorize::callback),
         RouteName::CompleteAuthorization => known(authorize::complete),
         RouteName::GetAccessToken => asking(tokens::get_access_token),
+        RouteName::ShowSession => known(sessions::show),
+        RouteName::ImportConnection => known(imports::import),
         RouteName::ListConnections => known(connections::list),
         RouteName::ShowConnection => known(connections::show),
+        RouteName::RefreshConnection => known(imports::refresh),
         RouteName::DeleteConnection => known(connections::delete),
+        RouteName::ListIntegrations => known(integrations::list),
+        RouteName::ShowIntegration => known(integrations::show),
+        RouteName::ChangeIntegration => known(integrations::change),
+        RouteName::RemoveIntegration => known(integrations::remove),
+        RouteName::ShowTenant => known(tenant::show),
+        RouteName::ChangeTenant => known(tenant::change),
+        RouteName::DeleteTenant => known(tenant::delete),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
         RouteName::Document => open(document),
@@ -74,6 +89,17 @@ pub(super) fn described(name: RouteName) -> Description {
         RouteName::DeleteConnection => connections::delete_described(),
         RouteName::ListProviders => providers::list_described(),
         RouteName::ShowProvider => providers::show_described(),
+        RouteName::ShowApiKey => api_keys::show_described(),
+        RouteName::ShowSession => sessions::show_described(),
+        RouteName::ImportConnection => imports::import_described(),
+        RouteName::RefreshConnection => imports::refresh_described(),
+        RouteName::ListIntegrations => integrations::list_described(),
+        RouteName::ShowIntegration => integrations::show_described(),
+        RouteName::ChangeIntegration => integrations::change_described(),
+        RouteName::RemoveIntegration => integrations::remove_described(),
+        RouteName::ShowTenant => tenant::show_described(),
+        RouteName::ChangeTenant => tenant::change_described(),
+        RouteName::DeleteTenant => tenant::delete_described(),
         RouteName::Document => document_described(),
         RouteName::Style => style_described(),
     }
@@ -106,6 +132,11 @@ fn style_described() -> Description {
 async fn style(_: Call) -> Answer {
     Ok(pages::style())
 }
+
+/// A body without fields of its own.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A page of a list.
 #[derive(Serialize)]

@@ -96,6 +96,7 @@ fn asked_of_callers(access: Access) -> Option<Vec<&'static str>> {
     match access {
         Access::Public | Access::Browser => None,
         Access::Caller(scope) => Some(vec![scope.as_str()]),
+        Access::AnyCaller => Some(Vec::new()),
     }
 }
 
@@ -163,6 +164,7 @@ fn detail(access: Access, told: &str) -> String {
         Access::Public => "For everybody.".to_owned(),
         Access::Browser => "For a person's browser: refusals are pages.".to_owned(),
         Access::Caller(scope) => format!("Scope `{}`.", scope.as_str()),
+        Access::AnyCaller => "Any scope.".to_owned(),
     };
     format!("{access} {told}").trim().to_owned()
 }

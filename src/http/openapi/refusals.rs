@@ -28,11 +28,13 @@ pub(super) fn common(route: &Route) -> Vec<Refusal> {
     match route.access {
         Access::Public => {}
         Access::Browser => all.push(Refusal::StoreUnavailable { retry_after }),
-        Access::Caller(needed) => {
+        Access::Caller(_) | Access::AnyCaller => {
+            if let Access::Caller(needed) = route.access {
+                all.push(Refusal::InsufficientScope { needed });
+            }
             let detail = "This API key may not be used from 192.0.2.7.".to_owned();
             all.extend([
                 Refusal::Unauthenticated,
-                Refusal::InsufficientScope { needed },
                 Refusal::OutsideKeyLimits { detail },
                 Refusal::RateLimited { retry_after },
                 Refusal::StoreUnavailable { retry_after },

@@ -110,6 +110,9 @@ pub(super) fn detail(refusal: &Refusal) -> Cow<'_, str> {
         Refusal::NotFound { what } => format!("Not found: {what}.").into(),
         Refusal::MethodNotAllowed { allowed } => format!("This path takes {allowed}.").into(),
         Refusal::TooLarge { limit } => format!("A body may have {limit} bytes at most.").into(),
+        Refusal::IntegrationMisconfigured { error } if error == "not_enabled" => {
+            "The provider is not enabled: enable it with /enable-provider, under the client id of the connection.".into()
+        }
         Refusal::IntegrationMisconfigured { error } => {
             format!("The provider answered `{error}` to the client id and secret: mend the integration with /enable-provider.").into()
         }

@@ -13,6 +13,7 @@ pub(super) use record::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
 pub use refresh::{Committed, Doubt, Failure, Fresh};
 
+use super::tenants::still_active;
 use super::{Authority, Vault, VaultError, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
 use crate::ports::ChanceExt;
@@ -82,16 +83,45 @@ impl<'a> Connections<'a> {
         Ok((found.collect::<Result<_, _>>()?, next))
     }
 
+    /// Slots that have connections, in the order of their index, after that position, `limit` at most; and the position
+    /// reached, where there may be more. Reads no record, so that one that is damaged stops nobody.
+    pub async fn slots(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Slot>, Option<String>), VaultError> {
+        let members = self.vault.store.scan(&keys::connections(self.by.tenant()), "", after, limit).await?;
+        let next = (members.len() == limit).then(|| members.last().cloned()).flatten();
+        Ok((members.iter().filter_map(|member| keys::parse_slot(member)).collect(), next))
+    }
+
     /// Puts a new grant into a slot: a new connection, or a reconnection that keeps the id and goes on counting generations.
     /// None, and nothing changed, where the slot is pinned to an account and the grant is not known to be of that one.
     pub async fn connect(&self, slot: &Slot, grant: &NewGrant) -> Result<Option<Connection>, VaultError> {
+        let fits = |kept: &Connection| {
+            kept.identity.id.is_none() || kept.identity.id.as_ref() == grant.identity.id.as_ref()
+        };
+        self.fill(slot, grant, fits).await
+    }
+
+    /// Puts a new grant into a slot that has none. None, and nothing changed, where it has one.
+    pub async fn import(&self, slot: &Slot, grant: &NewGrant) -> Result<Option<Connection>, VaultError> {
+        self.fill(slot, grant, |_| false).await
+    }
+
+    /// Puts a new grant into a slot, where it is empty or `may` says so of what is in it.
+    async fn fill(
+        &self,
+        slot: &Slot,
+        grant: &NewGrant,
+        may: impl Fn(&Connection) -> bool,
+    ) -> Result<Option<Connection>, VaultError> {
         let tenant = self.by.tenant();
         let key = self.key(slot);
         loop {
             let before = self.find(slot).await?;
             let kept = before.as_ref().filter(|before| before.status != Status::Deleting);
-            let pinned = kept.and_then(|kept| kept.identity.id.as_ref());
-            if pinned.is_some() && pinned != grant.identity.id.as_ref() {
+            if kept.is_some_and(|kept| !may(kept)) {
                 return Ok(None);
             }
             let now = self.vault.clock.now();
@@ -104,7 +134,7 @@ impl<'a> Connections<'a> {
                 grant,
             );
             let sealed = self.seal(&connection, &grant.tokens).await?;
-            let batch = Batch::new().when(Guard::Present(keys::tenant(tenant)));
+            let batch = Batch::new().when(still_active(tenant));
             let batch = match &before {
                 None => batch.when(Guard::Absent(key.clone())),
                 Some(before) => self.unchanged(batch, before),

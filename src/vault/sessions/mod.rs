@@ -8,6 +8,7 @@ mod record;
 pub use record::{NewSession, Session, SessionState};
 
 use super::fields::{Draft, Fields};
+use super::tenants::still_active;
 use super::{Authority, Vault, VaultError, keys};
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{AuthorizationCode, CodeVerifier, SessionId, Ticket, Timestamp, Who};
@@ -65,18 +66,24 @@ impl<'a> Sessions<'a> {
         Self { vault }
     }
 
-    /// Keeps a new session; its ticket is the link's secret.
+    /// Keeps a new session; its ticket is the link's secret. Refuses with [`VaultError::TenantGone`] where the tenant is
+    /// gone or going.
     pub async fn create(&self, by: &Authority, made: NewSession) -> Result<(Session, Ticket), VaultError> {
         let ticket = self.vault.chance.ticket();
         let hash = hash_of(&ticket);
         let id: SessionId = self.vault.chance.id();
+        let lives = Some(self.record_life(&made));
+        // The pointer first: where it leads nowhere there is no session, and a session that was told of is found.
+        let pointer = Draft::record().put("session", &hash).done();
+        let place = keys::session_id(by.tenant(), &id);
+        let batch = Batch::new().when(still_active(by.tenant()));
+        let batch = batch.then(Write::Put { key: place, fields: pointer, lives });
+        if !self.vault.store.apply(batch).await?.applied() {
+            return Err(VaultError::TenantGone(by.tenant().to_string()));
+        }
         let key = keys::session(&hash);
         let fields = fields(&id, by.tenant(), &made);
-        let batch = Batch::new().when(Guard::Absent(key.clone())).then(Write::Put {
-            key,
-            fields,
-            lives: Some(self.record_life(&made)),
-        });
+        let batch = Batch::new().when(Guard::Absent(key.clone())).then(Write::Put { key, fields, lives });
         self.vault.store.apply(batch).await?;
         let session = Session {
             id,
@@ -97,6 +104,15 @@ impl<'a> Sessions<'a> {
     /// The session of a link, and the proof that the link gives.
     pub async fn by_ticket(&self, ticket: &Ticket) -> Result<Option<(Session, Authority)>, VaultError> {
         self.by_hash(&hash_of(ticket)).await
+    }
+
+    /// The session of a public id.
+    pub async fn by_id(&self, id: &SessionId, by: &Authority) -> Result<Option<Session>, VaultError> {
+        let place = keys::session_id(by.tenant(), id);
+        let Some(record) = self.vault.store.get(&place).await? else { return Ok(None) };
+        let found = self.by_hash(Fields::of(&place, &record)?.text("session")?).await?;
+        let session = found.map(|(session, _)| session);
+        Ok(session.filter(|session| session.tenant == *by.tenant() && session.id == *id))
     }
 
     /// Remembers an opening under a new state, which is returned.

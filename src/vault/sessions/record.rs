@@ -24,7 +24,8 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    pub(super) fn word(&self) -> &'static str {
+    /// The word in answers and records.
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Returned => "returned",

@@ -7,7 +7,7 @@ use crate::support::app::{App, Stores};
 use crate::support::browser::{Browser, http};
 use crate::support::raw::{Raw, raw};
 use crate::support::tenant::{HOME, PASSWORD, Tenant, agree};
-use grantkeep::http::{Access, ROUTES, RouteName};
+use grantkeep::http::{ROUTES, RouteName};
 use grantkeep::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -37,14 +37,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
             "name": "a key", "scopes": ["tokens:read", "keys:write"], "providers": ["slack", "google"],
             "ips": ["192.0.2.0/24"], "expires_at": "2099-01-31T12:00:00Z",
         }),
-        RouteName::EnableProvider => json!({
-            "provider": "sandbox",
-            "client_id": "sandbox-client",
-            "client_secret": "sandbox-secret",
-            "scopes": ["profile", "offline_access"],
-            "redirect_url": [HOME, "https://example.com/a?b=c&d=%20+"],
-            "variables": { "host": sandbox.base_url().trim_start_matches("http://") },
-        }),
+        RouteName::EnableProvider => registration(sandbox),
         RouteName::BeginAuthorization => {
             json!({ "end_user": "user 1 & co", "end_user_label": "Ada", "account": "work", "scopes": ["profile"], "redirect_url": HOME })
         }
@@ -57,9 +50,21 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         RouteName::GetAccessToken => {
             json!({ "provider": "sandbox", "end_user": "user 1", "min_ttl": 10, "force_refresh": false })
         }
+        RouteName::ImportConnection => brought_along(tenant).await,
+        RouteName::RefreshConnection => json!({}),
+        RouteName::ChangeIntegration => changes(sandbox),
+        RouteName::ChangeTenant => json!({ "product": "Acme & Söhne" }),
+        // `DeleteTenant` would end the rest of the case.
         RouteName::ShowVerification
         | RouteName::ShowPasswordReset
         | RouteName::ListApiKeys
+        | RouteName::ShowApiKey
+        | RouteName::ShowSession
+        | RouteName::ListIntegrations
+        | RouteName::ShowIntegration
+        | RouteName::RemoveIntegration
+        | RouteName::ShowTenant
+        | RouteName::DeleteTenant
         | RouteName::RevokeApiKey
         | RouteName::OpenAuthorization
         // Goes with the cookie of its page: `sessions::page_finish`.
@@ -72,6 +77,38 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::ShowProvider
         | RouteName::Document
         | RouteName::Style => return None,
+    })
+}
+
+/// A grant for a slot that takes one, so it is emptied before.
+async fn brought_along(tenant: &Tenant) -> Value {
+    let list = tenant.get("/v1/connections?end_user=brought%20along").await.expect(200);
+    for item in list.body["items"].as_array().expect("items") {
+        tenant.delete(&format!("/v1/connections/{}", item["id"].as_str().expect("an id"))).await;
+    }
+    json!({
+        "provider": "sandbox", "end_user": "brought along", "account": "a & b", "access_token": "an access token",
+        "refresh_token": "a refresh token", "expires_in": 3600, "scopes": ["profile"],
+        "metadata": { "team": "T 1" }, "check": false,
+    })
+}
+
+fn registration(sandbox: &Sandbox) -> Value {
+    json!({
+        "provider": "sandbox",
+        "client_id": "sandbox-client",
+        "client_secret": "sandbox-secret",
+        "scopes": ["profile", "offline_access"],
+        "redirect_url": [HOME, "https://example.com/a?b=c&d=%20+"],
+        "variables": { "host": sandbox.base_url().trim_start_matches("http://") },
+    })
+}
+
+fn changes(sandbox: &Sandbox) -> Value {
+    json!({
+        "client_id": "sandbox-client", "client_secret": "sandbox-secret", "scopes": ["profile", "offline_access"],
+        "redirect_url": [HOME, "https://example.com/"], "finish": "backend", "drop_previous_secret": true,
+        "variables": { "host": sandbox.base_url().trim_start_matches("http://") },
     })
 }
 
@@ -116,17 +153,19 @@ on_both_stores!(form_and_json_say_the_same, |stores: Stores| async move {
     let sandbox = sandbox(Duration::from_mins(5)).await;
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);
-    tenant.connect("user 1").await;
+    let connection = tenant.connect("user 1").await["id"].as_str().expect("an id").to_owned();
     for route in ROUTES {
         let Some(first) = fields(route.name, &app, &tenant, &sandbox).await else {
             let without_its_page = route.name == RouteName::StartAuthorization;
             assert!(route.method != "POST" || without_its_page, "{route:?} takes a body");
             continue;
         };
-        let path = route.path.replace("{provider}", "sandbox");
+        let path = route.path.replace("{provider}", "sandbox").replace("{id}", &connection);
         let request = || {
-            let request = http().post(format!("{}{path}", tenant.url)).header("accept", "application/json");
-            if matches!(route.access, Access::Caller(_)) { request.bearer_auth(&tenant.key) } else { request }
+            let request = http()
+                .request(route.method.as_str().parse().expect("a method"), format!("{}{path}", tenant.url));
+            let request = request.header("accept", "application/json");
+            if route.access.wants_caller() { request.bearer_auth(&tenant.key) } else { request }
         };
         let json =
             raw(request().header("content-type", "application/json; charset=utf-8").body(first.to_string()))

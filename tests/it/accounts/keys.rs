@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The same tenant with another key.
-pub(super) async fn with_key(tenant: &Tenant, fields: Value) -> Tenant {
+pub async fn with_key(tenant: &Tenant, fields: Value) -> Tenant {
     let mut body = json!({ "name": "limited" });
     body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     let made = tenant.post("/v1/api-keys", &body).await.expect(201);

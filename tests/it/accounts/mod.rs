@@ -7,6 +7,8 @@ mod login;
 mod passwords;
 mod sign_up;
 
+pub use keys::with_key;
+
 use crate::support::app::App;
 use crate::support::browser::http;
 use crate::support::raw::{Raw, raw};

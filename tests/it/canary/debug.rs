@@ -7,9 +7,11 @@ use crate::support::app::{App, Stores};
 use grantkeep::adapters::embedded::EmbeddedStore;
 use grantkeep::adapters::system::{SystemChance, SystemClock};
 use grantkeep::app::new_master_key;
-use grantkeep::broker::{Complete, Enable, SessionCookie};
+use grantkeep::broker::{Change, Complete, Enable, Import, SessionCookie};
 use grantkeep::config::Settings;
-use grantkeep::domain::{Account, ClientSecret, EndUserId, KeyScopes, ProviderId, Scopes, Ticket};
+use grantkeep::domain::{
+    AccessToken, Account, ClientSecret, EndUserId, KeyScopes, ProviderId, RefreshToken, Scopes, Ticket,
+};
 use grantkeep::ports::Clock;
 use grantkeep::vault::{ApiKeyLimits, Completing, Finish, IntegrationSecrets, Keyring, Slot, Vault};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +105,27 @@ fn what_rooms_tell_each_other_shows_no_secret() {
         variables: BTreeMap::new(),
         finish: Finish::Backend,
     };
-    let secrets = IntegrationSecrets { client_secret: Some(ClientSecret::new(SECRET)) };
+    let secrets = IntegrationSecrets {
+        client_secret: Some(ClientSecret::new(SECRET)),
+        previous: Some(ClientSecret::new(SECRET)),
+    };
     let end_user = EndUserId::parse("user").expect("an id");
+    let slot = Slot {
+        provider: ProviderId::parse("slack").expect("an id"),
+        end_user: end_user.clone(),
+        account: Account::default(),
+    };
+    let import = Import {
+        slot,
+        access_token: AccessToken::new(SECRET),
+        refresh_token: Some(RefreshToken::new(SECRET)),
+        expires_in: None,
+        scopes: None,
+        variables: BTreeMap::new(),
+        metadata: BTreeMap::new(),
+        check: true,
+    };
+    let change = Change { client_secret: Some(ClientSecret::new(SECRET)), ..Change::default() };
     let limits = ApiKeyLimits { scopes: KeyScopes::all(), expires_at: None, providers: vec![], ips: vec![] };
     let complete = Complete { completion: Ticket::new(SECRET), end_user, code_verifier: None, limits };
     let cookie = SessionCookie {
@@ -115,7 +136,7 @@ fn what_rooms_tell_each_other_shows_no_secret() {
     };
     let shown = [
         format!("{:?}", Settings::load(None, std::iter::empty(), &settings).expect("good settings")),
-        format!("{enable:?} {secrets:?} {complete:?} {cookie:?}"),
+        format!("{enable:?} {secrets:?} {complete:?} {cookie:?} {import:?} {change:?}"),
     ];
     let canary = Canary { name: "secret", value: SECRET.into(), may: &[] };
     assert_eq!(found(&[canary], &shown), BTreeSet::new());

@@ -15,6 +15,9 @@ const PASSWORD: &str = "correcthorse-canary-battery staple 7Q";
 const WRONG: &str = "wronghorse-canary-battery staple 8R";
 const NEW: &str = "greenhorse-canary-battery staple 9S";
 const CLIENT_SECRET: &str = "canary-client-secret/+= 6c1e9b3d7452";
+const PREVIOUS_SECRET: &str = "canary-previous-secret/+= 91fd0a4c6b37";
+const IMPORTED_ACCESS: &str = "canary-imported-access 3b7a51c0";
+const IMPORTED_REFRESH: &str = "canary-imported-refresh 8e24d9f6";
 const EMAIL: &str = "canary@example.com";
 
 pub struct Run<'a> {
@@ -27,6 +30,7 @@ pub struct Run<'a> {
     look: Box<dyn Fn() -> Vec<u8> + 'a>,
     pub stored: Vec<Vec<u8>>,
     key: String,
+    session: String,
     pub ticket: String,
     pub completion: String,
 }
@@ -58,6 +62,7 @@ impl<'a> Run<'a> {
             look,
             stored: vec![],
             key: String::new(),
+            session: String::new(),
             ticket: String::new(),
             completion: String::new(),
         };
@@ -66,6 +71,9 @@ impl<'a> Run<'a> {
         run.plant("password", PASSWORD, &[]);
         run.plant("password somebody tried", WRONG, &[]);
         run.plant("client secret", CLIENT_SECRET, &[]);
+        run.plant("client secret before", PREVIOUS_SECRET, &[]);
+        run.plant("imported access token", IMPORTED_ACCESS, &[]);
+        run.plant("imported refresh token", IMPORTED_REFRESH, &[]);
         run
     }
 
@@ -127,6 +135,12 @@ impl<'a> Run<'a> {
             .await
     }
 
+    async fn patch(&mut self, occasion: &'static str, status: u16, path: &str, body: &Value) -> Value {
+        let request = self.request(Method::PATCH, path).bearer_auth(&self.key);
+        self.hear(occasion, status, request.header("content-type", "application/json").body(body.to_string()))
+            .await
+    }
+
     async fn get(&mut self, occasion: &'static str, status: u16, path: &str) -> Value {
         let request = self.request(Method::GET, path).bearer_auth(&self.key);
         self.hear(occasion, status, request).await
@@ -162,13 +176,16 @@ impl<'a> Run<'a> {
         let enable = json!({
             "provider": "canary",
             "client_id": "canary-client",
-            "client_secret": CLIENT_SECRET,
+            "client_secret": PREVIOUS_SECRET,
             "scopes": ["profile", "offline_access"],
             "redirect_url": HOME,
             "variables": { "host": self.tap.host },
         });
         self.post("enabled", 201, "/enable-provider", &enable).await;
         self.post("enabled again", 200, "/enable-provider", &enable).await;
+        let change = json!({ "client_secret": CLIENT_SECRET });
+        self.patch("changed integration", 200, "/v1/integrations/canary", &change).await;
+        self.get("integrations", 200, "/v1/integrations").await;
     }
 
     /// A forgotten password, and a new one.
@@ -195,6 +212,7 @@ impl<'a> Run<'a> {
     pub async fn authorize(&mut self, end_user: &str) {
         let begun = self.post("begun", 201, "/authorize-canary", &json!({ "end_user": end_user })).await;
         let link = begun["authorize_url"].as_str().expect("a link").to_owned();
+        begun["session"].as_str().expect("an id").clone_into(&mut self.session);
         link.split_once("session=").expect("a ticket").1.clone_into(&mut self.ticket);
         self.plant("ticket", &self.ticket.clone(), &["begun"]);
         let mut browser = Browser::new();
@@ -320,11 +338,35 @@ impl<'a> Run<'a> {
         self.get("a connection", 200, &format!("/v1/connections/{id}")).await;
         self.get("connections", 200, "/v1/connections").await;
         self.get("keys", 200, "/v1/api-keys").await;
+        self.get("tenant", 200, "/v1/tenant").await;
+        let session = self.session.clone();
+        self.get("session", 200, &format!("/v1/sessions/{session}")).await;
+        self.bring_along().await;
         self.get("providers", 200, "/providers").await;
         self.refusals().await;
         let delete = self.request(Method::DELETE, &format!("/v1/connections/{id}")).bearer_auth(&self.key);
         self.hear("deleted", 200, delete).await;
         self.look();
+    }
+
+    /// A grant from elsewhere: kept, refused, checked in vain.
+    async fn bring_along(&mut self) {
+        let mut import = json!({
+            "provider": "canary",
+            "end_user": "user 9",
+            "access_token": IMPORTED_ACCESS,
+            "refresh_token": IMPORTED_REFRESH,
+        });
+        self.post("imported", 201, "/v1/connections", &import).await;
+        self.look();
+        self.post("refused", 409, "/v1/connections", &import).await;
+        import["end_user"] = json!("user 10");
+        import["check"] = json!(true);
+        self.post("refused", 502, "/v1/connections", &import).await;
+        import["metadata"] = json!({ IMPORTED_REFRESH: IMPORTED_ACCESS });
+        self.post("refused", 400, "/v1/connections", &import).await;
+        import["expires_in"] = json!(IMPORTED_REFRESH);
+        self.post("refused", 400, "/v1/connections", &import).await;
     }
 
     /// Secrets where they do not belong: what is sent by mistake is not told back.

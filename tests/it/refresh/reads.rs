@@ -9,12 +9,9 @@ use std::sync::Arc;
 /// A stage on a Redis of its own, where everything is counted.
 async fn counted() -> (Arc<RedisServer>, Stage) {
     let redis = Arc::new(RedisServer::start(&[]));
-    let stage = Stage::new(
-        Stores::Redis(Arc::clone(&redis)),
-        STRICT,
-        &[("server.workers", "1"), ("mail.backoff_min", "10m")],
-    )
-    .await;
+    // Nothing but the case itself asks the store.
+    let alone = [("server.workers", "1"), ("mail.backoff_min", "10m"), ("tenants.deletion_pause", "1h")];
+    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &alone).await;
     (redis, stage)
 }
 
