@@ -3,10 +3,10 @@
 
 use super::{Accounts, mail, password as rules};
 use crate::crypto::password;
-use crate::domain::{EmailAddress, Password, Refusal, Ticket};
+use crate::domain::{Action, Deed, EmailAddress, Origin, Password, Refusal, Ticket, Who};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
-use crate::vault::{Activation, PendingSignUp};
+use crate::vault::{Activation, Authority, PendingSignUp};
 use std::net::IpAddr;
 use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
@@ -70,8 +70,13 @@ impl Accounts {
     }
 
     /// Confirms the address of a link and consumes the link.
-    pub async fn verify(&self, token: &Ticket) -> Result<Activation, Refusal> {
-        Ok(self.vault.sign_ups().activate(token).await?)
+    pub async fn verify(&self, token: &Ticket, origin: &Origin) -> Result<Activation, Refusal> {
+        let activation = self.vault.sign_ups().activate(token).await?;
+        if let Activation::Activated(tenant) = &activation {
+            let by = Authority::proven(tenant.clone(), Who::Link.at(None)).by(origin);
+            self.vault.audit(&by).record(Deed::done(Action::TenantCreated)).await?;
+        }
+        Ok(activation)
     }
 }
 

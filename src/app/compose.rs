@@ -1,6 +1,7 @@
 //! Settings become adapters, adapters fill ports, ports carry rooms.
 
 use super::error::StartError;
+use super::instance::{self, Instance};
 use super::running::{Background, Parts, Running};
 use crate::accounts::{AccountSettings, Accounts};
 use crate::adapters::embedded::EmbeddedStore;
@@ -13,10 +14,11 @@ use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, Settings, StoreUrl};
 use crate::http::{HttpSettings, HttpState};
+use crate::jobs;
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::{logs, metrics};
-use crate::vault::{Keyring, Vault};
+use crate::vault::{AuditOptions, Keyring, Vault};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +47,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     let tasks = Tasks::new(runtime.handle().clone());
     // From here on it must not be dropped as it is, whatever fails.
     let runtime = Background::new(runtime);
-    let state = compose(&settings, clock, &tasks).await?;
+    let (state, instance) = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
         admin,
@@ -62,6 +64,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         patience: settings.server.shutdown_timeout,
         tasks,
         runtime,
+        _instance: instance,
     };
     Running::begin(parts, http, state).await
 }
@@ -79,19 +82,24 @@ pub async fn check(settings: &Settings) -> Result<usize, StartError> {
     Ok(catalog.iter().count())
 }
 
-async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
+async fn compose(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<(HttpState, Instance), StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     let catalog = catalog(settings)?;
     let mailer = mailer(settings, &clock, &chance)?;
     let upstream = upstream(settings)?;
     let store = store(settings, &clock)?;
     store.ping().await.map_err(|error| StartError::StoreSilent(error.to_string()))?;
-    let keys = settings.vault.master_keys.iter().map(|key| (key.id(), key.expose()));
-    let keyring = Keyring::new(keys).ok_or_else(|| {
-        // The configuration has refused an empty list before.
-        StartError::StoreSilent("there is no master key".to_owned())
-    })?;
+    let keyring = keyring(settings)?;
+    // Not before the store has answered: a start that fails leaves nothing behind.
+    let instance = instance::hold(&settings.server.data_folder, &*chance)?;
     let vault = Arc::new(Vault::new(store, Arc::clone(&clock), Arc::clone(&chance), keyring));
+    let audit = AuditOptions { instance: instance.id.clone(), retention: settings.audit.retention };
+    vault.write_audit(audit, tasks);
+    jobs::start(jobs::audit(&vault, &settings.audit), tasks, &chance);
     let ports = BrokerPorts {
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),
@@ -107,7 +115,7 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         tasks.clone(),
         account_settings(settings),
     );
-    Ok(HttpState {
+    let state = HttpState {
         accounts: Arc::new(accounts),
         broker: Arc::new(broker),
         clock,
@@ -117,7 +125,14 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
             let vault = Arc::clone(&vault);
             Box::pin(async move { vault.ping().await.is_ok() })
         }),
-    })
+    };
+    Ok((state, instance))
+}
+
+pub(super) fn keyring(settings: &Settings) -> Result<Keyring, StartError> {
+    let keys = settings.vault.master_keys.iter().map(|key| (key.id(), key.expose()));
+    // The configuration has refused an empty list before.
+    Keyring::new(keys).ok_or_else(|| StartError::StoreSilent("there is no master key".to_owned()))
 }
 
 fn broker_settings(settings: &Settings) -> BrokerSettings {
@@ -147,7 +162,7 @@ fn catalog(settings: &Settings) -> Result<Catalog, StartError> {
     Ok(Catalog::load(BUILT_IN, &settings.providers.dirs, settings.upstream.allow_insecure)?)
 }
 
-fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
+pub(super) fn store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
     Ok(match &settings.store.url {
         StoreUrl::Embedded(folder) => Arc::new(EmbeddedStore::open(folder, Arc::clone(clock))?),
         StoreUrl::Redis(url) => {

@@ -1,11 +1,14 @@
 //! The roof: it reads settings, chooses adapters, and joins them with the rooms below. The only place that knows them all.
 
+mod audit;
 mod compose;
 mod demo;
 mod error;
+mod instance;
 mod running;
 mod sandbox;
 
+pub use audit::{AuditCall, verify_audit};
 pub use compose::{check, start, start_by};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;

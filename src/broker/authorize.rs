@@ -4,7 +4,9 @@ use super::Broker;
 use super::integrations::{check_scopes, refuse};
 use crate::catalog::{AskedAt, Pkce, Provider, Values};
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp};
+use crate::domain::{
+    Action, Deed, Origin, ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
+};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Integration, NewSession, Opening, Session, SessionState, Slot};
@@ -70,8 +72,15 @@ pub struct SessionCookie {
 impl Broker {
     /// Makes a session for one end user.
     pub async fn begin(&self, by: &Authority, request: Begin) -> Result<Begun, Refusal> {
+        let slot = request.slot.clone();
         let outcome = self.make(by, request).await;
         metrics::session("created", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+        let deed = slot.named_in(Deed::of(Action::SessionCreated, &outcome));
+        let deed = match &outcome {
+            Ok(begun) => deed.about("session", &begun.session),
+            Err(_) => deed,
+        };
+        self.vault.audit(by).record(deed).await?;
         outcome
     }
 
@@ -111,23 +120,46 @@ impl Broker {
 
     /// Opens a session's link: a state, a PKCE pair and a cookie of this opening. May be done again, by a reload or by
     /// whoever previews links.
-    pub async fn open(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
-        let outcome = self.send_away(provider, ticket).await;
+    pub async fn open(
+        &self,
+        provider: &ProviderId,
+        ticket: &Ticket,
+        origin: &Origin,
+    ) -> Result<Opened, Refusal> {
+        let outcome = self.open_recorded(provider, ticket, origin).await;
         metrics::session("opened", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         outcome
     }
 
-    async fn send_away(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Opened, Refusal> {
+    async fn open_recorded(
+        &self,
+        provider: &ProviderId,
+        ticket: &Ticket,
+        origin: &Origin,
+    ) -> Result<Opened, Refusal> {
         let found = self.vault.sessions().by_ticket(ticket).await?;
         let (session, authority) = found.ok_or(Refusal::SessionRefused(SessionFault::Link))?;
+        let authority = authority.by(origin);
+        let outcome = self.send_away(provider, &session, &authority).await;
+        let deed = session.named_in(Deed::of(Action::SessionOpened, &outcome));
+        self.vault.audit(&authority).record(deed).await?;
+        outcome
+    }
+
+    async fn send_away(
+        &self,
+        provider: &ProviderId,
+        session: &Session,
+        authority: &Authority,
+    ) -> Result<Opened, Refusal> {
         if session.made.slot.provider != *provider {
             return Err(Refusal::SessionRefused(SessionFault::Path));
         }
-        let (provider, integration) = self.still_good(&session, &authority).await?;
+        let (provider, integration) = self.still_good(session, authority).await?;
         if session.state != SessionState::Pending {
             return Err(Refusal::SessionExpired);
         }
-        let cookie = self.cookie(&session);
+        let cookie = self.cookie(session);
         let redirect_uri = self.callback_url(&session.tenant, &provider.id).to_string();
         let verifier = pkce::verifier(&*self.ports.chance);
         let challenge = pkce::challenge(&verifier);
@@ -136,14 +168,14 @@ impl Broker {
             redirect_uri: redirect_uri.clone(),
             verifier: (provider.authorize.pkce == Pkce::S256).then_some(verifier),
         };
-        let state = self.vault.sessions().open(&session, &opening).await?;
+        let state = self.vault.sessions().open(session, &opening).await?;
         let inputs = AuthorizeInputs {
             client_id: &integration.client_id,
             redirect_uri: &redirect_uri,
             scopes: &session.made.scopes,
             state: &state,
             code_challenge: &challenge,
-            values: &values(&integration, &session),
+            values: &values(&integration, session),
         };
         let location = wire::authorize_url(&provider, &inputs).map_err(|error| {
             tracing::warn!(provider = %provider.id, %error, "no authorization URL could be made");

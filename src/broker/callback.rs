@@ -7,9 +7,9 @@ use super::Broker;
 use super::authorize::values;
 use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
-use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
+use crate::domain::{Action, Deed, Origin, ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
-use crate::vault::{Kept, Opening, Session, SessionState};
+use crate::vault::{Authority, Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
 use url::Url;
 
@@ -23,7 +23,19 @@ pub struct Arrival<'a> {
     pub query: &'a [(String, String)],
     /// The browser's cookie of a name.
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Where the browser is.
+    pub origin: &'a Origin,
 }
+
+/// What a state led to.
+struct Taken {
+    opening: Opening,
+    session: Session,
+    authority: Authority,
+}
+
+/// The status that the tenant's page is told, and the way there.
+type Way = (&'static str, Url);
 
 const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
 
@@ -52,28 +64,48 @@ impl Broker {
         })?;
         let taken = self.vault.sessions().take_state(&callback.state).await?;
         let (opening, session, authority) = taken.ok_or(REFUSED(SessionFault::State))?;
-        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != id {
+        let taken = Taken { opening, session, authority: authority.by(arrival.origin) };
+        let outcome = self.judge_return(arrival, &id, &callback, &taken).await;
+        let deed = taken.session.named_in(Deed::of(Action::SessionReturned, &outcome));
+        let deed = match &outcome {
+            Err(Refusal::SessionRefused(fault)) => deed.about("fault", fault.as_str()),
+            // As it stands in the redirect: `authorized`, `denied`, `failed`.
+            Ok((status, _)) => deed.about("status", *status),
+            Err(_) => deed,
+        };
+        self.vault.audit(&taken.authority).record(deed).await?;
+        outcome.map(|(_, url)| url)
+    }
+
+    async fn judge_return(
+        &self,
+        arrival: &Arrival<'_>,
+        id: &ProviderId,
+        callback: &Callback,
+        Taken { opening, session, authority }: &Taken,
+    ) -> Result<Way, Refusal> {
+        if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != *id {
             return Err(REFUSED(SessionFault::Path));
         }
-        self.check_cookie(arrival, &session, &opening)?;
+        self.check_cookie(arrival, session, opening)?;
         if session.state != SessionState::Pending {
             return Err(Refusal::SessionExpired);
         }
-        let (provider, integration) = match self.still_good(&session, &authority).await {
+        let (provider, integration) = match self.still_good(session, authority).await {
             Ok(both) => both,
-            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(&session, &refusal).await,
+            Err(refusal @ Refusal::Conflict { .. }) => return self.fail(session, &refusal).await,
             Err(other) => return Err(other),
         };
-        let values = values(&integration, &session);
+        let values = values(&integration, session);
         if let Err(fault) = wire::check_issuer(&provider, &values, callback.iss.as_deref()) {
             tracing::warn!(provider = %provider.id, %fault, "a callback names the wrong issuer");
             return Err(REFUSED(SessionFault::Issuer));
         }
-        let secrets = self.vault.integrations(&authority).secrets(&integration).await?;
+        let secrets = self.vault.integrations(authority).secrets(&integration).await?;
         if wire::check_hmac(&provider, arrival.query, secrets.client_secret.as_ref()).is_err() {
             return Err(REFUSED(SessionFault::Issuer));
         }
-        self.go_on(&provider, &session, &opening, &callback).await
+        self.go_on(&provider, session, opening, callback).await
     }
 
     /// A code that dies sooner than its session takes the session with it: better told at once than by the provider.
@@ -99,7 +131,7 @@ impl Broker {
         session: &Session,
         opening: &Opening,
         callback: &Callback,
-    ) -> Result<Url, Refusal> {
+    ) -> Result<Way, Refusal> {
         match &callback.returned {
             Returned::Code(code) => {
                 let sessions = self.vault.sessions();
@@ -110,11 +142,11 @@ impl Broker {
                 };
                 let kept = sessions.returned(session, opening, kept).await?;
                 let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
-                back(session, &[("status", "authorized"), ("completion", completion.expose())])
+                back(session, "authorized", &[("completion", completion.expose())])
             }
             denial if denial.is_denial() => {
                 self.end(session, &SessionState::Denied).await?;
-                back(session, &[("status", "denied")])
+                back(session, "denied", &[])
             }
             Returned::Error(error) => {
                 tracing::warn!(provider = %session.made.slot.provider, error, "the provider refused an authorization");
@@ -123,9 +155,9 @@ impl Broker {
         }
     }
 
-    async fn fail(&self, session: &Session, refusal: &Refusal) -> Result<Url, Refusal> {
+    async fn fail(&self, session: &Session, refusal: &Refusal) -> Result<Way, Refusal> {
         self.end(session, &SessionState::Failed(refusal.code().to_owned())).await?;
-        back(session, &[("status", "failed"), ("code", refusal.code())])
+        back(session, "failed", &[("code", refusal.code())])
     }
 
     async fn end(&self, session: &Session, state: &SessionState) -> Result<(), Refusal> {
@@ -135,8 +167,8 @@ impl Broker {
 }
 
 /// The tenant's redirect URL, which was compared when the session was made, with our parameters behind its own.
-fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
+fn back(session: &Session, status: &'static str, params: &[(&str, &str)]) -> Result<Way, Refusal> {
     let mut url = Url::parse(&session.made.redirect_url).map_err(|_| Refusal::Internal)?;
-    url.query_pairs_mut().extend_pairs(params);
-    Ok(url)
+    url.query_pairs_mut().append_pair("status", status).extend_pairs(params);
+    Ok((status, url))
 }

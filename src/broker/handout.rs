@@ -6,7 +6,9 @@
 use super::Broker;
 use super::refresh::{Ask, Landed, Target};
 use crate::catalog::{OldAccess, Provider, RefreshWith};
-use crate::domain::{AccessToken, Account, ConnectionId, ReauthorizationReason, Refusal, Scopes, Timestamp};
+use crate::domain::{
+    AccessToken, Account, Action, ConnectionId, Deed, ReauthorizationReason, Refusal, Scopes, Timestamp,
+};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use std::collections::BTreeMap;
@@ -60,6 +62,45 @@ impl RefreshState {
 }
 
 impl Broker {
+    /// Records a token that the caller may not have at all, and gives the refusal back.
+    pub async fn token_refused(&self, by: &Authority, slot: &Slot, refusal: Refusal) -> Refusal {
+        match self.recorded(by, slot, Err(refusal)).await {
+            Err(refusal) => refusal,
+            Ok(_) => Refusal::Internal,
+        }
+    }
+
+    /// A hand-out is recorded before the token leaves, and where it cannot be, none leaves.
+    async fn recorded(
+        &self,
+        by: &Authority,
+        slot: &Slot,
+        outcome: Result<Handout, Refusal>,
+    ) -> Result<Handout, Refusal> {
+        let deed = slot.named_in(Deed::of(Action::TokenHandedOut, &outcome));
+        match outcome {
+            Ok(handout) => {
+                let deed = deed
+                    .about("connection", &handout.connection)
+                    .about("generation", handout.generation)
+                    .about("refresh", handout.refresh.state);
+                self.vault.audit(by).record(deed).await?;
+                Ok(handout)
+            }
+            Err(refusal @ Refusal::StoreUnavailable { .. }) => {
+                // Nobody waits for a store that was just seen not to answer.
+                self.vault.audit(by).note(deed);
+                Err(refusal)
+            }
+            Err(refusal) => {
+                if let Err(error) = self.vault.audit(by).record(deed).await {
+                    tracing::error!(%error, "a refused hand-out is not recorded");
+                }
+                Err(refusal)
+            }
+        }
+    }
+
     /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
     pub async fn access_token(
         self: &Arc<Self>,
@@ -69,6 +110,7 @@ impl Broker {
         read: Option<Option<Connection>>,
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
+        let outcome = self.recorded(by, slot, outcome).await;
         let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
         // Only of known providers: a label must not be for a caller to invent.
         if self.catalog.get(&slot.provider).is_some() {

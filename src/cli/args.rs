@@ -29,6 +29,9 @@ pub(super) enum Command {
     /// Master keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Provider files.
     #[command(subcommand)]
     Providers(Providers),
@@ -94,6 +97,19 @@ pub(super) enum Keys {
         /// Its name; a random one where none is given.
         #[arg(long)]
         id: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Go over the audit trail and say which records were changed, taken away or moved. It only reads.
+    Verify {
+        /// The id of one tenant; all of them where none is given.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// A server's log, or - for standard input: the trail is compared with the heads that were logged.
+        #[arg(long, value_name = "LOG")]
+        heads: Vec<PathBuf>,
     },
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 what was asked for failed, 2 the arguments are wrong.
 
 mod args;
+mod audit;
 mod keys;
 mod providers;
 mod serve;
@@ -67,6 +68,9 @@ fn carry_out(cli: Cli, env: Environment) -> Result<(), CommandError> {
         Command::Demo(demo) => serve::demo(&demo, &mut out),
         Command::Sandbox(sandbox) => serve::sandbox(&sandbox, &mut out),
         Command::Keys(args::Keys::Generate { id }) => keys::generate(id.as_deref(), &mut out),
+        Command::Audit(args::Audit::Verify { tenant, heads }) => {
+            audit::verify(&settings()?, tenant.as_deref(), &heads, &mut out)
+        }
         Command::Providers(providers) => providers::run(providers, &mut out),
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Commands wait on a runtime of their own; servers bring theirs.
-fn wait_for<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+pub(super) fn wait_for<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub upstream: Upstream,
     /// Refreshing tokens.
     pub refresh: Refresh,
+    /// The audit trail.
+    pub audit: Audit,
     /// What one caller may do.
     pub limits: Limits,
     /// What is logged.
@@ -64,6 +66,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// This server's own, for what is not in the store.
+    pub data_folder: PathBuf,
 }
 
 impl Server {
@@ -185,6 +189,15 @@ pub struct Refresh {
     pub backoff_min: Duration,
     /// The longest pause; not shorter than the first.
     pub backoff_max: Duration,
+}
+
+/// The audit trail.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// How long records are kept; for ever where none is given.
+    pub retention: Option<Duration>,
+    /// How often heads are logged.
+    pub heads: Duration,
 }
 
 /// What one caller may do, and how much is done at once.

@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault, parse,
+    Admin, Audit, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, Upstream, Vault,
+    parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -14,7 +15,7 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, limits, log) = (refresh(r), limits(r), log(r));
+    let (refresh, audit, limits, log) = (refresh(r), audit(r), limits(r), log(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -43,6 +44,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         providers: providers?,
         upstream: upstream?,
         refresh: refresh?,
+        audit: audit?,
         limits: limits?,
         log: log?,
     })
@@ -61,6 +63,7 @@ fn server(r: &mut Reader) -> Option<Server> {
     let workers = r.read("server.workers", parse::per_core);
     let shutdown_timeout = r.read("server.shutdown_timeout", parse::duration);
     let body_limit = r.read("server.body_limit", parse::size);
+    let data_folder = r.read("server.data_folder", parse::folder);
     Some(Server {
         host: host?,
         port: port?,
@@ -69,6 +72,7 @@ fn server(r: &mut Reader) -> Option<Server> {
         workers: workers?,
         shutdown_timeout: shutdown_timeout?,
         body_limit: body_limit?,
+        data_folder: data_folder?,
     })
 }
 
@@ -138,6 +142,15 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
         r.refuse::<()>("refresh.backoff_max", "must not be shorter than refresh.backoff_min");
     }
     Some(Refresh { slack: slack?, wait: wait?, backoff_min: backoff_min?, backoff_max: backoff_max? })
+}
+
+fn audit(r: &mut Reader) -> Option<Audit> {
+    let retention = r.read("audit.retention", |text| match text {
+        "0" => Ok(None),
+        _ => parse::duration(text).map(Some),
+    });
+    let heads = r.read("audit.heads", parse::duration);
+    Some(Audit { retention: retention?, heads: heads? })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

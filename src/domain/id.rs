@@ -71,6 +71,8 @@ ids! {
     SessionId: 22,
     /// One data key of a tenant; stands in every envelope sealed under it.
     DataKeyId: 8,
+    /// A server process's own place: its data folder, and the audit trails that it writes.
+    InstanceId: 16,
     /// One attempt to refresh; the fence of its write.
     AttemptId: 16,
 }

@@ -78,7 +78,7 @@ macro_rules! routes {
 }
 
 use Access::{Browser, Caller, Public};
-use KeyScope::{ConnectionsRead, ConnectionsWrite, IntegrationsWrite, KeysWrite, TokensRead};
+use KeyScope::{AuditRead, ConnectionsRead, ConnectionsWrite, IntegrationsWrite, KeysWrite, TokensRead};
 
 routes! {
     SignUp: POST "/signup", Public, Foreign::Nothing("makes something new, and its answer is always the same");
@@ -96,6 +96,7 @@ routes! {
     ListConnections: GET "/v1/connections", Caller(ConnectionsRead), Foreign::Query("end_user", Thing::EndUser);
     ShowConnection: GET "/v1/connections/{id}", Caller(ConnectionsRead), Foreign::Path("id", Thing::Connection);
     DeleteConnection: DELETE "/v1/connections/{id}", Caller(ConnectionsWrite), Foreign::Path("id", Thing::Connection);
+    ListAudit: GET "/v1/audit", Caller(AuditRead), Foreign::Query("connection", Thing::Connection);
     ListProviders: GET "/providers", Public, SHARED;
     ShowProvider: GET "/providers/{id}", Public, SHARED;
     Style: GET "/assets/style.css", Public, Foreign::Nothing("the same bytes for everybody");

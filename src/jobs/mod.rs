@@ -3,6 +3,10 @@
 //! A job is asked again and again until the process stops; one that is under way then is finished. This room decides when;
 //! what is done is said in the rooms below.
 
+mod audit;
+
+pub use audit::audit;
+
 use crate::ports::{Chance, ChanceExt, Tasks};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;

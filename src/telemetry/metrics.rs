@@ -22,6 +22,8 @@ const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
 const PASSWORD_HASHES: &str = "grantkeep_password_hashes_total";
 const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
+const AUDIT_RECORDS: &str = "grantkeep_audit_records_total";
+const AUDIT_WAITING: &str = "grantkeep_audit_records_waiting";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -52,9 +54,15 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (PASSWORD_HASHES, Counter, "Passwords hashed or compared: the dear part of a login or sign-up."),
     (PASSWORD_WAITERS, Level, "Callers that wait for their turn to have a password hashed now."),
     (
+        AUDIT_RECORDS,
+        Counter,
+        "Audit records, by outcome: stored, refused (nothing was handed out for it) or lost (what it tells happened).",
+    ),
+    (AUDIT_WAITING, Level, "Audit records that wait to be stored now."),
+    (
         ALARMS,
         Counter,
-        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved.",
+        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail.",
     ),
 ];
 
@@ -112,7 +120,10 @@ fn describe() {
         }
     }
     // There from the start: what rises from nothing to one is no rise to an alerting rule.
-    counter!(ALARMS, "kind" => Alarm::DoesNotOpen.word()).increment(0);
+    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken] {
+        counter!(ALARMS, "kind" => kind.word()).increment(0);
+    }
+    counter!(AUDIT_RECORDS, "outcome" => "lost").increment(0);
 }
 
 /// A request was answered. `route` is the pattern, such as `/v1/connections/{id}`.
@@ -164,17 +175,30 @@ pub fn password_hash() {
     counter!(PASSWORD_HASHES).increment(1);
 }
 
+/// Audit records came to an end; `outcome` is `stored`, `refused` or `lost`.
+pub fn audit_records(outcome: &'static str, count: usize) {
+    counter!(AUDIT_RECORDS, "outcome" => outcome).increment(u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+/// So many audit records wait to be stored.
+pub fn audit_waiting(count: usize) {
+    gauge!(AUDIT_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
 /// What must never happen.
 #[derive(Clone, Copy, Debug)]
 pub enum Alarm {
     /// A sealed value did not open: changed, moved, or sealed under another key.
     DoesNotOpen,
+    /// An audit trail is not as it was written.
+    AuditBroken,
 }
 
 impl Alarm {
     fn word(self) -> &'static str {
         match self {
             Self::DoesNotOpen => "does_not_open",
+            Self::AuditBroken => "audit_broken",
         }
     }
 }
@@ -238,6 +262,8 @@ mod tests {
             sign_up("kept");
             login("key", "ok");
             password_hash();
+            audit_records("stored", 1);
+            audit_waiting(0);
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

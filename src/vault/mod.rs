@@ -20,7 +20,7 @@ mod sessions;
 mod sign_ups;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
-pub use audit::Audit;
+pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFault, Verified};
 pub use authority::{Authority, Unproven};
 pub use connections::{
     Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
@@ -37,7 +37,7 @@ pub use sign_ups::{Activation, PendingSignUp, SignUps};
 use crate::domain::{ApiKeyId, TenantId};
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Everything that is kept, behind types.
 pub struct Vault {
@@ -46,6 +46,7 @@ pub struct Vault {
     chance: Arc<dyn Chance>,
     keyring: Keyring,
     data_keys: data_keys::Cache,
+    trail: OnceLock<Arc<audit::Trail>>,
 }
 
 impl Vault {
@@ -56,7 +57,7 @@ impl Vault {
         chance: Arc<dyn Chance>,
         keyring: Keyring,
     ) -> Self {
-        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new() }
+        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new(), trail: OnceLock::new() }
     }
 
     /// The connections of the tenant that `by` proves.

@@ -150,6 +150,7 @@ pub const OPENS_SECRETS: &[(&str, &str)] = &[
 /// Files that say that a caller acts for a tenant (`Authority::proven`), and what was proven there.
 pub const PROVES: &[(&str, &str)] = &[
     ("src/accounts/authenticate.rs", "a key or a password was good"),
+    ("src/accounts/sign_up.rs", "the link of a mail was followed, and made the tenant"),
     ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];
 

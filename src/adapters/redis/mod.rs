@@ -1,16 +1,20 @@
-//! The store on Redis 7 or newer, or Valkey: a record is a hash, an index a sorted set, a batch one script.
+//! The store on Redis 7 or newer, or Valkey: a record is a hash, an index a sorted set, a stream a stream, a batch one script.
 //!
 //! A read is one pipeline on a connection of the calling thread. A write is sent once: when its answer is lost, the caller
 //! is told so and settles it. Times are the server's.
 //!
 //! An ACL user needs `~gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire +zadd
-//! +zrem +zcard +zrangebylex +time`; [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start.
+//! +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time`; [`RedisStore::ping`] uses every one of them, so
+//! that a missing one shows at the start.
 
 mod connection;
 mod fault;
 mod script;
+mod streams;
 
-use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Store, StoreError, Value, Write};
+use crate::ports::store::{
+    Batch, EntryId, Guard, Key, Outcome, Record, Store, StoreError, Value, Walk, Write,
+};
 use async_trait::async_trait;
 use connection::Door;
 use redis::io::tcp::TcpSettings;
@@ -150,14 +154,31 @@ impl Store for RedisStore {
         redis::from_redis_value(fault::value(answer)?).map_err(|_| fault::shape("ZRANGEBYLEX"))
     }
 
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
+        if limit == 0 {
+            // Redis has another answer to this than an empty list.
+            return Ok(Vec::new());
+        }
+        let mut questions = Pipeline::with_capacity(1);
+        streams::ask(&mut questions, stream, walk, limit);
+        let answer = self.read(&questions).await?.pop().ok_or_else(|| fault::shape("XRANGE"))?;
+        streams::entries(fault::value(answer)?)
+    }
+
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        batch.check_partition()?;
+        batch.check()?;
         self.write(script::invocation(&batch)).await.map(script::outcome)
     }
 
     /// Goes through every command that the store ever uses, on names of its own.
     async fn ping(&self) -> Result<(), StoreError> {
         let (key, index) = (Key::alone("ping", "ping"), Key::alone("ping-index", "ping"));
+        let stream = Key::alone("ping-stream", "ping");
         let field = |name: &str| vec![(name.to_owned(), Value::Now(Duration::ZERO))];
         let (put, set) = (field("at"), field("again"));
         let batch = Batch::new()
@@ -168,9 +189,14 @@ impl Store for RedisStore {
             .then(Write::Unset { key: key.clone(), fields: vec!["again".to_owned()] })
             .then(Write::IndexAdd { index: index.clone(), member: "ping".to_owned() })
             .then(Write::IndexRemove { index: index.clone(), member: "ping".to_owned() })
-            .then(Write::Delete { key: key.clone() });
+            .then(Write::Delete { key: key.clone() })
+            .then(Write::Append { stream: stream.clone(), fields: field("at") })
+            .then(Write::Trim { stream: stream.clone(), before: EntryId { millis: u64::MAX, number: 0 } })
+            .then(Write::Delete { key: stream.clone() });
         self.get(&key).await?;
         self.scan(&index, "", None, 1).await?;
+        self.entries(&stream, Walk::Up(None), 1).await?;
+        self.entries(&stream, Walk::Down(None), 1).await?;
         self.take(&key).await?;
         match self.apply(batch).await? {
             Outcome::Applied(_) => Ok(()),

@@ -3,7 +3,7 @@
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
-use crate::domain::{ClientSecret, ReauthorizationReason, Refusal, Secret, Timestamp};
+use crate::domain::{Action, ClientSecret, Deed, ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens};
@@ -158,7 +158,11 @@ impl Broker {
         let fresh = claimed.fresh(set, issued_at);
         let tokens = fresh.tokens.clone();
         match self.store(&claimed, &Brought::Tokens(Box::new(fresh))).await? {
-            Committed::Stored(connection) => Ok(Landed::Fresh(connection)),
+            Committed::Stored(connection) => {
+                let deed = Deed::done(Action::ConnectionRefreshed);
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Fresh(connection))
+            }
             Committed::Superseded(None) => {
                 self.revoke_unwanted(&claimed, &tokens).await;
                 Ok(Landed::Kept(None, Refusal::ConnectionNotFound))
@@ -212,12 +216,22 @@ impl Broker {
         refusal: Refusal,
     ) -> Result<Landed, Refusal> {
         match self.store(&claimed, &Brought::Nothing(failure)).await? {
-            Committed::Stored(connection) => Ok(Landed::Kept(Some(connection), refusal)),
+            Committed::Stored(connection) => {
+                let deed = Deed { outcome: refusal.code(), ..Deed::done(Action::ConnectionRefreshed) };
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Kept(Some(connection), refusal))
+            }
             Committed::Superseded(now) => Ok(match self.overtaken(claimed.ask, now.as_deref()).await? {
                 Some(landed) => landed,
                 None => Landed::Kept(now, refusal),
             }),
         }
+    }
+
+    async fn record_refresh(&self, ask: &Ask, connection: &Connection, deed: Deed) -> Result<(), Refusal> {
+        let deed = connection.slot.named_in(deed).about("connection", &connection.id);
+        let deed = deed.about("generation", connection.generation);
+        Ok(self.vault.audit(&ask.by).record(deed).await?)
     }
 
     /// What is there instead of the outcome that came too late.

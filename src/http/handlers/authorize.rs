@@ -68,7 +68,7 @@ pub(super) async fn begin(caller: Caller, call: Call) -> Answer {
 pub(super) async fn open(call: Call) -> Answer {
     let found = call.loose_query().into_iter().find(|(name, _)| name == "session");
     let ticket = Ticket::new(found.ok_or(Refusal::SessionRefused(SessionFault::Link))?.1);
-    let opened = call.broker().open(&call.provider("provider")?, &ticket).await?;
+    let opened = call.broker().open(&call.provider("provider")?, &ticket, &call.origin()).await?;
     let mut response = see_other(&opened.location);
     response.add_cookie(&cookie(&opened.cookie)).map_err(|error| {
         tracing::error!(%error, "a cookie could not be written");
@@ -98,6 +98,7 @@ pub(super) async fn callback(call: Call) -> Answer {
         provider: call.path("provider"),
         query: &query,
         cookie: &cookie,
+        origin: &call.origin(),
     };
     Ok(see_other(&call.broker().callback(arrival).await?))
 }

@@ -1,6 +1,7 @@
 //! Handlers: each takes the fields out, makes one call below, and answers.
 
 mod api_keys;
+mod audit;
 mod authorize;
 mod connections;
 mod integrations;
@@ -37,6 +38,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::ListConnections => known(connections::list),
         RouteName::ShowConnection => known(connections::show),
         RouteName::DeleteConnection => known(connections::delete),
+        RouteName::ListAudit => known(audit::list),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
         RouteName::Style => open(style),

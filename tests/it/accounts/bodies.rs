@@ -55,6 +55,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::RevokeApiKey
         | RouteName::OpenAuthorization
         | RouteName::Callback
+        | RouteName::ListAudit
         | RouteName::ListConnections
         | RouteName::ShowConnection
         | RouteName::DeleteConnection

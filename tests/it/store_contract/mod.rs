@@ -27,3 +27,4 @@ mod races;
 mod records;
 mod redis_faults;
 mod redis_only;
+mod streams;

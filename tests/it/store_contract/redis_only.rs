@@ -76,7 +76,13 @@ async fn a_wrong_type_stops_a_batch_before_its_first_write() {
     let (good, list, hash) = (bench.key("good"), bench.key("list"), bench.key("hash"));
     let _: i64 = server.say(&["RPUSH", list.name(), "x"]);
     let _: i64 = server.say(&["HSET", hash.name(), "f", "v"]);
-    for wrong in [set(&list, &[("a", "1")]), put(&list, &[]), add(&hash, "m"), remove(&list, "m")] {
+    for wrong in [
+        set(&list, &[("a", "1")]),
+        put(&list, &[]),
+        add(&hash, "m"),
+        remove(&list, "m"),
+        append(&hash, &[("a", "1")]),
+    ] {
         let outcome = bench.store.apply(Batch::new().then(put(&good, &[])).then(wrong)).await;
         assert!(
             matches!(&outcome, Err(StoreError::Broken(text)) if text.contains("WRONGTYPE")),
@@ -88,7 +94,7 @@ async fn a_wrong_type_stops_a_batch_before_its_first_write() {
 
 /// What the module's documentation says a user needs.
 const RIGHTS: &str = "on >s3cret-word resetkeys ~gk:* -@all +@connection +evalsha +script|load +hgetall +hget +hset +hdel \
-    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +time";
+    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time";
 
 #[tokio::test]
 async fn a_user_with_few_rights_and_a_database_of_its_own() {
