@@ -1,7 +1,7 @@
 //! The question asked millions of times: a working access token, please.
 //!
-//! A token that is fresh enough is answered from one read, without a lock and without a write. Otherwise a refresh is joined or
-//! begun, and a token that still lives is handed out where that fails.
+//! A token that is fresh enough is answered from one read, without a lock. Otherwise a refresh is joined or begun, and a token
+//! that still lives is handed out where that fails. Each hand-out is recorded in the audit trail before the token leaves.
 
 use super::Broker;
 use super::refresh::{Ask, Landed, Target};
@@ -62,43 +62,27 @@ impl RefreshState {
 }
 
 impl Broker {
-    /// Records a token that the caller may not have at all, and gives the refusal back.
-    pub async fn token_refused(&self, by: &Authority, slot: &Slot, refusal: Refusal) -> Refusal {
-        match self.recorded(by, slot, Err(refusal)).await {
-            Err(refusal) => refusal,
-            Ok(_) => Refusal::Internal,
+    /// Records that a token was asked for by somebody who may have none of that provider.
+    pub async fn token_refused(&self, by: &Authority, slot: &Slot, refusal: &Refusal) {
+        let deed = slot.named_in(Deed { outcome: refusal.code(), ..Deed::done(Action::TokenHandedOut) });
+        let audit = self.vault.audit(by);
+        if matches!(refusal, Refusal::StoreUnavailable { .. }) {
+            // Nobody waits for a store that was just seen not to answer.
+            audit.note(deed);
+        } else if let Err(error) = audit.record(deed).await {
+            tracing::error!(%error, "a refused hand-out is not recorded");
         }
     }
 
-    /// A hand-out is recorded before the token leaves, and where it cannot be, none leaves.
-    async fn recorded(
-        &self,
-        by: &Authority,
-        slot: &Slot,
-        outcome: Result<Handout, Refusal>,
-    ) -> Result<Handout, Refusal> {
-        let deed = slot.named_in(Deed::of(Action::TokenHandedOut, &outcome));
-        match outcome {
-            Ok(handout) => {
-                let deed = deed
-                    .about("connection", &handout.connection)
-                    .about("generation", handout.generation)
-                    .about("refresh", handout.refresh.state);
-                self.vault.audit(by).record(deed).await?;
-                Ok(handout)
-            }
-            Err(refusal @ Refusal::StoreUnavailable { .. }) => {
-                // Nobody waits for a store that was just seen not to answer.
-                self.vault.audit(by).note(deed);
-                Err(refusal)
-            }
-            Err(refusal) => {
-                if let Err(error) = self.vault.audit(by).record(deed).await {
-                    tracing::error!(%error, "a refused hand-out is not recorded");
-                }
-                Err(refusal)
-            }
-        }
+    /// Records a hand-out before the token leaves; where that cannot be, none leaves.
+    async fn recorded(&self, by: &Authority, slot: &Slot, handout: Handout) -> Result<Handout, Refusal> {
+        let deed = slot
+            .named_in(Deed::done(Action::TokenHandedOut))
+            .about("connection", &handout.connection)
+            .about("generation", handout.generation)
+            .about("refresh", handout.refresh.state);
+        self.vault.audit(by).record(deed).await?;
+        Ok(handout)
     }
 
     /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
@@ -110,7 +94,13 @@ impl Broker {
         read: Option<Option<Connection>>,
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
-        let outcome = self.recorded(by, slot, outcome).await;
+        let outcome = match outcome {
+            Ok(handout) => self.recorded(by, slot, handout).await,
+            Err(refusal) => {
+                self.token_refused(by, slot, &refusal).await;
+                Err(refusal)
+            }
+        };
         let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
         // Only of known providers: a label must not be for a caller to invent.
         if self.catalog.get(&slot.provider).is_some() {

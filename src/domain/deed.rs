@@ -161,6 +161,7 @@ impl Deed {
 
     /// Says what it was done to.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers give ids, texts and references alike")]
     pub fn about(mut self, name: &'static str, what: impl ToString) -> Self {
         self.about.push((name, what.to_string()));
         self

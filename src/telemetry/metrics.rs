@@ -56,7 +56,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     (
         AUDIT_RECORDS,
         Counter,
-        "Audit records, by outcome: stored, refused (nothing was handed out for it) or lost (what it tells happened).",
+        "Audit records, by outcome: stored, refused (no token left), gone (with their tenant) or lost (what it tells happened).",
     ),
     (AUDIT_WAITING, Level, "Audit records that wait to be stored now."),
     (
@@ -175,7 +175,7 @@ pub fn password_hash() {
     counter!(PASSWORD_HASHES).increment(1);
 }
 
-/// Audit records came to an end; `outcome` is `stored`, `refused` or `lost`.
+/// Audit records came to an end; `outcome` is `stored`, `refused`, `gone` or `lost`.
 pub fn audit_records(outcome: &'static str, count: usize) {
     counter!(AUDIT_RECORDS, "outcome" => outcome).increment(u64::try_from(count).unwrap_or(u64::MAX));
 }

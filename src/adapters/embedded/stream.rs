@@ -78,12 +78,10 @@ pub(super) fn read(
     let mut query = database.prepare_cached(statement).map_err(|error| fault(&error))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map((stream, from.0, from.1, limit), |row| {
-        Ok((place(row)?, record::decode(row.get_ref(2)?.as_blob()?)))
+        let id = place(row)?;
+        Ok(record::decode(row.get_ref(2)?.as_blob()?).map(|fields| (id, Record::new(fields))).ok_or(id))
     });
-    let entry = |row: rusqlite::Result<(EntryId, Option<Vec<(String, Vec<u8>)>>)>| {
-        let (id, fields) = row.map_err(|error| fault(&error))?;
-        let odd = || StoreError::Broken(format!("entry {id} of `{stream}` is not as this version writes it"));
-        Ok((id, Record::new(fields.ok_or_else(odd)?)))
-    };
-    rows.map_err(|error| fault(&error))?.map(entry).collect()
+    let odd = |id| StoreError::Broken(format!("entry {id} of `{stream}` is not as this version writes it"));
+    let rows = rows.map_err(|error| fault(&error))?;
+    rows.map(|row| row.map_err(|error| fault(&error))?.map_err(odd)).collect()
 }

@@ -85,7 +85,8 @@ pub(super) async fn get_access_token(call: Call) -> Answer {
     };
     let Authenticated { caller, connection } = call.authenticate(Some(&slot)).await?;
     if let Err(refusal) = caller.may_use(&slot.provider) {
-        return Err(call.broker().token_refused(caller.authority(), &slot, refusal).await);
+        call.broker().token_refused(caller.authority(), &slot, &refusal).await;
+        return Err(refusal);
     }
     let handout = call.broker().access_token(caller.authority(), &slot, wish, connection).await?;
     json(StatusCode::OK, &TokenAnswer::of(&handout))

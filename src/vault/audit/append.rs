@@ -30,17 +30,10 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn of(head: Option<Head>) -> Self {
-        match head {
-            Some(head) => {
-                let logged = head.link.sequence;
-                Self { link: head.link, time: head.time, logged, stored: true, doubt: None }
-            }
-            None => {
-                let (link, time) = (Link::beginning(), Timestamp::from_millis(0));
-                Self { link, time, logged: 0, stored: false, doubt: None }
-            }
-        }
+    fn of(head: Option<&Head>) -> Self {
+        let link = head.as_ref().map_or_else(Link::beginning, |head| head.link.clone());
+        let time = head.as_ref().map_or(Timestamp::from_millis(0), |head| head.time);
+        Self { logged: link.sequence, link, time, stored: head.is_some(), doubt: None }
     }
 }
 
@@ -74,7 +67,9 @@ impl Trail {
                     known = self.look(vault, &trails, Some(known), group).await?;
                 }
                 Err(StoreError::OutcomeUnknown(why)) => {
-                    group.iter_mut().for_each(|record| record.doubtful = true);
+                    for record in group.iter_mut() {
+                        record.doubtful = true;
+                    }
                     known.doubt = Some(last.link);
                     self.know(tenant, known.clone());
                     self.look(vault, &trails, Some(known), group).await?;
@@ -98,7 +93,7 @@ impl Trail {
         let key = trails.head_key();
         let record = vault.store.get(&key).await?;
         let head = record.map(|record| Head::read(&key, &record)).transpose()?;
-        let mut found = Known::of(head);
+        let mut found = Known::of(head.as_ref());
         let doubt = before.as_ref().and_then(|before| before.doubt.clone());
         if doubt.as_ref().is_some_and(|link| *link == found.link) {
             self.landed(group.extract_if(.., |record| record.doubtful));

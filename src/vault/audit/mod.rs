@@ -36,10 +36,11 @@ impl<'a> Audit<'a> {
         Self { vault, by }
     }
 
-    /// Records a deed of the actor that `by` names. When it returns without an error, the store has it; or, of a deed that has
-    /// happened already, it waits in this process and is written as soon as the store takes it.
+    /// Records a deed of the actor that `by` names. When it returns, the store has it.
     ///
-    /// An error means that it is not recorded: what was to follow (a token handed out) must not follow.
+    /// An error comes of a hand-out that could not be recorded: the token must not leave. What has happened already does not
+    /// unhappen for want of a record: that waits in this process and is written as soon as the store takes it, and here is no
+    /// error.
     pub async fn record(&self, deed: Deed) -> Result<(), VaultError> {
         let heard = self.push(deed)?;
         let ended = || StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());

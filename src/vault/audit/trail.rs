@@ -130,33 +130,35 @@ impl Trail {
         let event = Event::of(deed, by.actor(), at);
         let pending = Pending { event, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
-        let refused = self.with(|table| {
+        let full = self.with(|table| {
             if table.waiting >= MOST_WAITING {
                 return Some((pending, table.waiting));
             }
             table.waiting += 1;
-            match table.queues.get_mut(by.tenant()) {
-                Some(queue) => {
-                    queue.pending.push_back(pending);
-                    queue.more.notify_one();
-                }
-                None => {
-                    let queue = Queue { pending: VecDeque::from([pending]), more: Arc::default() };
-                    let more = Arc::clone(&queue.more);
-                    table.queues.insert(by.tenant().clone(), queue);
-                    let (trail, tenant) = (Arc::clone(self), by.tenant().clone());
-                    self.tasks.start(async move { trail.write(&vault, &tenant, &more).await });
-                }
+            if let Some(queue) = table.queues.get_mut(by.tenant()) {
+                queue.pending.push_back(pending);
+                queue.more.notify_one();
+                return None;
             }
+            let queue = Queue { pending: VecDeque::from([pending]), more: Arc::default() };
+            let more = Arc::clone(&queue.more);
+            table.queues.insert(by.tenant().clone(), queue);
+            let (trail, tenant) = (Arc::clone(self), by.tenant().clone());
+            self.tasks.start(async move { trail.write(&vault, &tenant, &more).await });
             None
         });
-        match refused {
-            None => Ok(heard),
-            Some((pending, waiting)) => {
-                lost(by.tenant(), &pending);
-                Err(VaultError::TrailFull(waiting))
+        match full {
+            Some((pending, waiting)) if pending.first => {
+                metrics::audit_records("refused", 1);
+                return Err(VaultError::TrailFull(waiting));
             }
+            Some((mut pending, _)) => {
+                lost(by.tenant(), &pending);
+                pending.tell(Ok(()));
+            }
+            None => {}
         }
+        Ok(heard)
     }
 
     /// Writes what waits for one tenant until nothing does.
@@ -208,6 +210,9 @@ impl Trail {
             count += 1;
             record.tell(told.clone());
         }
+        if count == 0 {
+            return;
+        }
         let waiting = self.with(|table| {
             table.waiting = table.waiting.saturating_sub(count);
             table.waiting
@@ -216,11 +221,12 @@ impl Trail {
         metrics::audit_waiting(waiting);
     }
 
-    /// Those of a change stay; those that come before what they tell are refused.
+    /// Those that come before what they tell are refused; the others stay, unless there is nobody any more to keep them for.
     fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
-        let gone = matches!(error, VaultError::TenantGone(_));
-        let refused = group.extract_if(.., |record| record.first || gone).collect::<Vec<_>>();
-        self.done("refused", refused.into_iter(), &Err(error.clone()));
+        self.done("refused", group.extract_if(.., |record| record.first), &Err(error.clone()));
+        if matches!(error, VaultError::TenantGone(_)) {
+            self.done("gone", group.drain(..), &Ok(()));
+        }
         if group.is_empty() {
             return;
         }
@@ -282,9 +288,6 @@ impl Trail {
 }
 
 fn lost(tenant: &TenantId, record: &Pending) {
-    if record.first {
-        return metrics::audit_records("refused", 1);
-    }
     let Event { action, outcome, request_id, .. } = &record.event;
     tracing::error!(%tenant, action, outcome, request_id, "an audit record is lost: too many wait to be stored");
     metrics::audit_records("lost", 1);

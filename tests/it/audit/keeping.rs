@@ -70,6 +70,28 @@ async fn heads_are_logged_and_the_command_compares_them() {
 }
 
 #[tokio::test]
+async fn heads_are_logged_now_and_then() {
+    let app = App::spawn(Stores::Embedded, &[("audit.heads", "50ms")]);
+    let tenant = Tenant::new(&app).await;
+    let logged = || {
+        let mut heads = HeadsLog::default();
+        app.log().lines().for_each(|line| heads.read_line(line));
+        heads.len()
+    };
+    for _ in 0..3 {
+        let before = logged();
+        tenant.token("nobody").await.expect(404);
+        for _ in 0..1000 {
+            if logged() > before {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(logged() > before, "{}", app.log());
+    }
+}
+
+#[tokio::test]
 async fn the_command_says_what_it_cannot_do() {
     let (app, key) = {
         let key = new_master_key(Some("test"));
@@ -87,13 +109,8 @@ async fn the_command_says_what_it_cannot_do() {
     assert!(verify(&["--heads", &empty], &variables).2.contains("no head stands there"));
     let tenant = Tenant::new(&app).await;
     let id = tenant.id().to_owned();
-    let folder = app.folder().to_owned();
-    assert!(app.folder().exists());
-    // Stopped, with its folder kept aside, it can be verified.
-    let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    rusqlite::Connection::open(folder.join("data/grantkeep.db"))
-        .and_then(|db| db.execute("VACUUM INTO ?1", [copy.path().join("grantkeep.db").display().to_string()]))
-        .expect("a copy");
+    // A copy of the folder can be verified.
+    let copy = copy_of(&app);
     let url = format!("embedded:{}", copy.path().display());
     let variables = [("GRANTKEEP_VAULT__MASTER_KEYS", key.as_str()), ("GRANTKEEP_STORE__URL", url.as_str())];
     let (code, out, err) = verify(&["--tenant", &id], &variables);

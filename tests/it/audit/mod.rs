@@ -12,15 +12,14 @@ mod trouble;
 use crate::support::app::{App, Stores};
 use crate::support::redis::RedisServer;
 use crate::support::tenant::Tenant;
-use grantkeep::adapters::embedded::EmbeddedStore;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::app::{AuditCall, new_master_key, verify_audit};
 use grantkeep::config::Settings;
 use grantkeep::domain::{Id, TenantId};
-use grantkeep::ports::store::{EntryId, Key, Record, Store, Walk};
 use grantkeep::vault::{HeadsLog, Verified};
 use serde_json::Value;
 use std::sync::Arc;
+use tempfile::TempDir;
 
 /// The whole trail as its tenant sees it, the newest first.
 async fn trail(tenant: &Tenant) -> Vec<Value> {
@@ -119,17 +118,15 @@ impl Scene {
     }
 }
 
-/// Everything in a stream of a store that no server holds.
-async fn stream_of(store: &dyn Store, tenant: &str, instance: &str) -> Vec<(EntryId, Record)> {
-    let key = Key::of_tenant(&TenantId::parse(tenant).expect("an id"), &format!("audit:{instance}"));
-    store.entries(&key, Walk::Up(None), 10_000).await.expect("it answers")
+/// A copy of a server's database, which the server itself holds.
+fn copy_of(app: &App) -> TempDir {
+    let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let file = copy.path().join("grantkeep.db").display().to_string();
+    let database = rusqlite::Connection::open(app.folder().join("data/grantkeep.db")).expect("it opens");
+    database.execute("VACUUM INTO ?1", [file]).expect("a copy");
+    copy
 }
 
 fn redis_store(url: &str) -> RedisStore {
     RedisStore::connect(url, RedisOptions::default()).expect("a good URL")
-}
-
-fn embedded_store(folder: &std::path::Path) -> EmbeddedStore {
-    let clock = Arc::new(grantkeep::adapters::system::SystemClock::new());
-    EmbeddedStore::open(folder, clock).unwrap_or_else(|error| panic!("{error}"))
 }

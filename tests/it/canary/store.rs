@@ -167,12 +167,15 @@ pub fn hash(redis: &RedisServer, key: &str) -> BTreeMap<String, Vec<u8>> {
     }
 }
 
+/// An entry of a stream: its place and its fields.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 /// The fields of all entries; none where it is no stream.
 fn stream(redis: &RedisServer, key: &str) -> Vec<(String, Vec<u8>)> {
     if redis.say::<String>(&["TYPE", key]) != "stream" {
         return Vec::new();
     }
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = redis.say(&["XRANGE", key, "-", "+"]);
+    let entries: Vec<Entry> = redis.say(&["XRANGE", key, "-", "+"]);
     entries.into_iter().flat_map(|(_, fields)| fields).collect()
 }
 

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 type Fields = BTreeMap<String, Vec<u8>>;
+type Entry = Vec<(String, Vec<u8>)>;
 
 #[derive(Default)]
 struct Model {
     records: BTreeMap<String, (u64, Fields)>,
     indexes: BTreeMap<String, BTreeSet<String>>,
     /// What stands in streams; where, only the store knows.
-    streams: BTreeMap<String, Vec<Vec<(String, Vec<u8>)>>>,
+    streams: BTreeMap<String, Vec<Entry>>,
 }
 
 impl Model {
