@@ -8,6 +8,7 @@
 use super::append::Known;
 use super::event::Event;
 use crate::domain::{Action, Deed, InstanceId, TenantId, Timestamp};
+use crate::ports::store::StoreError;
 use crate::ports::{ChanceExt, Tasks};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Vault, VaultError};
@@ -53,6 +54,11 @@ impl Pending {
             // Who asked may be gone.
             let _ = tell.send(outcome);
         }
+    }
+
+    /// Whatever becomes of the record, its caller is to hear of what was done.
+    fn has_happened(&mut self) {
+        self.tell(Ok(()));
     }
 }
 
@@ -163,16 +169,17 @@ impl Trail {
 
     /// Writes what waits for one tenant until nothing does.
     async fn write(&self, vault: &Arc<Vault>, tenant: &TenantId, more: &Notify) {
-        let (mut group, mut pause) = (Vec::new(), PAUSE.0);
-        while self.fill(tenant, &mut group) {
-            match self.append(vault, tenant, &mut group).await {
+        let mut writing = Writing { trail: self, tenant, group: Vec::new(), ended: false };
+        let mut pause = PAUSE.0;
+        while self.fill(tenant, &mut writing.group) {
+            match self.append(vault, tenant, &mut writing.group).await {
                 Ok(()) => {
-                    self.done("stored", group.drain(..), &Ok(()));
+                    self.done("stored", writing.group.drain(..), &Ok(()));
                     pause = PAUSE.0;
                 }
                 Err(error) => {
-                    self.put_off(tenant, &mut group, &error);
-                    if !group.is_empty() {
+                    self.put_off(tenant, &mut writing.group, &error);
+                    if !writing.group.is_empty() {
                         let dice = u32::from(vault.chance.bytes::<1>()[0]);
                         tokio::select! {
                             () = tokio::time::sleep(pause / 2 + pause * dice / 512) => {}
@@ -184,6 +191,7 @@ impl Trail {
                 }
             }
         }
+        writing.ended = true;
     }
 
     /// Takes from the queue as much as one append may have; false, and no queue any more, where there is nothing to write.
@@ -221,9 +229,19 @@ impl Trail {
         metrics::audit_waiting(waiting);
     }
 
-    /// Those that come before what they tell are refused; the others stay, unless there is nobody any more to keep them for.
+    /// Those that come before what they tell are refused, the others stay, unless there is nobody any more to keep them for. So
+    /// also in the queue: no caller waits behind what cannot be written.
     fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
-        self.done("refused", group.extract_if(.., |record| record.first), &Err(error.clone()));
+        let queued = self.with(|table| {
+            let Some(queue) = table.queues.get_mut(tenant) else { return VecDeque::new() };
+            let all = std::mem::take(&mut queue.pending).into_iter();
+            let (first, others): (VecDeque<_>, VecDeque<_>) = all.partition(|record| record.first);
+            queue.pending = others;
+            queue.pending.iter_mut().for_each(Pending::has_happened);
+            first
+        });
+        let refused = group.extract_if(.., |record| record.first).chain(queued);
+        self.done("refused", refused, &Err(error.clone()));
         if matches!(error, VaultError::TenantGone(_)) {
             self.done("gone", group.drain(..), &Ok(()));
         }
@@ -232,10 +250,7 @@ impl Trail {
         }
         tracing::error!(%tenant, %error, records = group.len(), "audit records wait to be stored");
         metrics::audit_waiting(self.with(|table| table.waiting));
-        for record in group {
-            // What it tells has happened, and its caller is to hear of that.
-            record.tell(Ok(()));
-        }
+        group.iter_mut().for_each(Pending::has_happened);
     }
 
     /// Those records of a group that are found to be stored.
@@ -284,6 +299,33 @@ impl Trail {
             at = %known.time,
             "an audit trail stands here"
         );
+    }
+}
+
+/// Somebody writes for a tenant. Where that ends otherwise than by having written all, by a panic or with the process, nobody
+/// may go on waiting.
+struct Writing<'a> {
+    trail: &'a Trail,
+    tenant: &'a TenantId,
+    /// What is being written.
+    group: Vec<Pending>,
+    ended: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let queue = self.trail.with(|table| table.queues.remove(self.tenant)).unwrap_or_default();
+        let given_up: Vec<Pending> = self.group.drain(..).chain(queue.pending).collect();
+        tracing::error!(
+            tenant = %self.tenant,
+            records = given_up.len(),
+            "audit records are given up: their writing was ended in the middle"
+        );
+        let error = StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
+        self.trail.done("lost", given_up.into_iter(), &Err(error.into()));
     }
 }
 

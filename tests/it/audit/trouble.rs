@@ -77,6 +77,37 @@ async fn a_change_that_cannot_be_recorded_yet_is_recorded_later() {
     assert_eq!(of_action(&tenant, "token.handed_out").await.len(), 1, "what was refused is not there");
 }
 
+/// However much waits to be recorded, who asks for a token hears at once that there is none.
+#[tokio::test]
+async fn a_hand_out_does_not_wait_behind_what_waits() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let (app, tenant, _sandbox, key) = scene(&redis).await;
+    let id = std::fs::read_to_string(app.folder().join("data/instance")).expect("an id");
+    let name = format!("gk:{{{}}}:audit:{}", tenant.id(), id.trim());
+    redis.say::<()>(&["RENAME", &name, "aside"]);
+    redis.say::<i64>(&["RPUSH", &name, "x"]);
+    // More than one append takes.
+    let revoked = (0..150).map(|n| {
+        let tenant = tenant.clone();
+        async move { tenant.delete(&format!("/v1/api-keys/{n:016}")).await.status }
+    });
+    assert_eq!(futures_util::future::join_all(revoked).await, [404; 150]);
+    let refused = tokio::time::timeout(Duration::from_secs(20), tenant.token("ada")).await;
+    refused.expect("an answer").expect(500);
+    redis.say::<()>(&["RENAME", "aside", &name]);
+    // All of them come in the order in which they came.
+    let recorded = async || of_action(&tenant, "api_key.revoked").await.len();
+    for _ in 0..500 {
+        if recorded().await == 150 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(recorded().await, 150);
+    let (_, faults) = verified(&settings(&redis.url(), &key, &[]), tenant.id(), "").await;
+    assert_eq!(faults, [""; 0]);
+}
+
 /// The answer to an append is lost, and it took effect: it is not written twice.
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_the_head() {
