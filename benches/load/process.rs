@@ -99,6 +99,7 @@ impl Grantkeep {
         let settings = vec![
             ("GRANTKEEP_SERVER__PORT", public.port().to_string()),
             ("GRANTKEEP_SERVER__WORKERS", options.workers.to_string()),
+            ("GRANTKEEP_SERVER__DATA_FOLDER", folder.join("data").display().to_string()),
             ("GRANTKEEP_ADMIN__PORT", admin.port().to_string()),
             ("GRANTKEEP_STORE__URL", store.to_owned()),
             ("GRANTKEEP_VAULT__MASTER_KEYS", grantkeep::app::new_master_key(Some("bench"))),

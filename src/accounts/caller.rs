@@ -51,6 +51,13 @@ impl Caller {
         &self.authority
     }
 
+    /// The same caller, in the request of that id.
+    #[must_use]
+    pub fn in_request(mut self, id: &str) -> Self {
+        self.authority = self.authority.in_request(id);
+        self
+    }
+
     /// Who calls.
     pub fn who(&self) -> &Who {
         &self.authority.actor().who

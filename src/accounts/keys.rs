@@ -2,7 +2,7 @@
 
 use super::caller::{Caller, outside};
 use super::{Accounts, api_key};
-use crate::domain::{ApiKeyId, KeyScope, Refusal, Secret, Timestamp};
+use crate::domain::{Action, ApiKeyId, Deed, KeyScope, Refusal, Secret, Timestamp};
 use crate::ports::ChanceExt;
 use crate::vault::{ApiKey, ApiKeyLimits};
 use ipnet::{IpNet, Ipv4Net};
@@ -26,6 +26,20 @@ impl Accounts {
     ///
     /// Refuses a field that is wrong, and limits wider than the caller's own.
     pub async fn create_key(&self, caller: &Caller, request: NewApiKey) -> Result<(ApiKey, Secret), Refusal> {
+        let outcome = self.make_key(caller, request).await;
+        let deed = Deed::of(Action::ApiKeyCreated, &outcome);
+        let deed = match &outcome {
+            Ok((key, _)) => deed
+                .about("api_key", &key.id)
+                .about("name", &key.name)
+                .about("scopes", key.limits.scopes.names().join(" ")),
+            Err(_) => deed,
+        };
+        self.vault.audit(caller.authority()).record(deed).await?;
+        outcome
+    }
+
+    async fn make_key(&self, caller: &Caller, request: NewApiKey) -> Result<(ApiKey, Secret), Refusal> {
         let now = self.clock.now();
         let name = checked_name(&request.name)?;
         let limits = checked_limits(request.limits, now)?;
@@ -58,10 +72,14 @@ impl Accounts {
 
     /// Ends a key of the tenant, the caller's own included. [`Refusal::NotFound`] where there is none.
     pub async fn revoke_key(&self, caller: &Caller, id: &ApiKeyId) -> Result<(), Refusal> {
-        if self.vault.api_keys(caller.authority()).revoke(id).await? {
-            return Ok(());
-        }
-        Err(Refusal::NotFound { what: format!("API key {id}") })
+        let outcome = match self.vault.api_keys(caller.authority()).revoke(id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::NotFound { what: format!("API key {id}") }),
+            Err(error) => Err(error.into()),
+        };
+        let deed = Deed::of(Action::ApiKeyRevoked, &outcome).about("api_key", id);
+        self.vault.audit(caller.authority()).record(deed).await?;
+        outcome
     }
 }
 

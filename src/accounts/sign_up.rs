@@ -2,9 +2,9 @@
 //! mailbox only.
 
 use super::{Accounts, password as rules};
-use crate::domain::{EmailAddress, Password, Refusal, Ticket};
+use crate::domain::{Action, Deed, EmailAddress, Origin, Password, Refusal, Ticket, Who};
 use crate::telemetry::metrics;
-use crate::vault::{Activation, Letter, MailDraft, PendingSignUp};
+use crate::vault::{Activation, Authority, Letter, MailDraft, PendingSignUp};
 use std::net::IpAddr;
 use unicode_normalization::UnicodeNormalization;
 
@@ -54,8 +54,13 @@ impl Accounts {
     }
 
     /// Confirms the address of a link and consumes the link.
-    pub async fn verify(&self, token: &Ticket) -> Result<Activation, Refusal> {
-        Ok(self.vault.sign_ups().activate(token).await?)
+    pub async fn verify(&self, token: &Ticket, origin: &Origin) -> Result<Activation, Refusal> {
+        let activation = self.vault.sign_ups().activate(token).await?;
+        if let Activation::Activated(tenant) = &activation {
+            let by = Authority::proven(tenant.clone(), Who::Link.at(None)).by(origin);
+            self.vault.audit(&by).record(Deed::done(Action::TenantCreated)).await?;
+        }
+        Ok(activation)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings become adapters, adapters fill ports, ports carry rooms.
 
 use super::error::StartError;
+use super::instance::{self, Instance};
 use super::running::{Background, Parts, Running};
 use super::store;
 use crate::accounts::{AccountSettings, Accounts, MailSettings};
@@ -17,7 +18,7 @@ use crate::jobs::{self, Job};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
-use crate::vault::{Keyring, Vault};
+use crate::vault::{AuditOptions, Keyring, Vault};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +50,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     let admin = listen("admin.port", settings.admin.host, settings.admin.port)?;
     let (public_at, admin_at) = (address(&public)?, address(&admin)?);
     settings.server.bound(public_at.port());
-    let state = compose(&settings, clock, &tasks).await?;
-    jobs::start(vec![mails(&settings, &state)], &tasks, &state.chance);
+    let (state, instance) = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
         public,
         admin,
@@ -68,6 +68,7 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         tasks,
         runtime,
         traces,
+        _instance: instance,
     };
     Running::begin(parts, http, state).await
 }
@@ -102,7 +103,7 @@ pub async fn vault(settings: &Settings) -> Result<Vault, StartError> {
     open_vault(settings, &clock, &chance).await
 }
 
-async fn open_vault(
+pub(super) async fn open_vault(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     chance: &Arc<dyn Chance>,
@@ -111,15 +112,14 @@ async fn open_vault(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let keys = settings.vault.master_keys.iter().map(|key| (key.id(), key.expose()));
-    let keyring = Keyring::new(keys).ok_or_else(|| {
-        // The configuration has refused an empty list before.
-        StartError::StoreSilent("there is no master key".to_owned())
-    })?;
-    Ok(Vault::new(store, Arc::clone(clock), Arc::clone(chance), keyring))
+    Ok(Vault::new(store, Arc::clone(clock), Arc::clone(chance), keyring(settings)?))
 }
 
-async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<HttpState, StartError> {
+async fn compose(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<(HttpState, Instance), StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
     let catalog = catalog(settings)?;
     let mailer = mailer(settings, &clock, &chance)?;
@@ -127,6 +127,10 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
     let vault = Arc::new(open_vault(settings, &clock, &chance).await?);
     let mut keys = settings.vault.master_keys.iter().map(MasterKey::id);
     tracing::info!(wraps = keys.next(), opens_too = ?keys.collect::<Vec<_>>(), "master keys");
+    // Not before the store has answered: a start that fails leaves nothing behind.
+    let instance = instance::hold(&settings.server.data_folder, &*chance)?;
+    let audit = AuditOptions { instance: instance.id.clone(), retention: settings.audit.retention };
+    vault.write_audit(audit, tasks);
     let ports = BrokerPorts {
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),
@@ -148,33 +152,34 @@ async fn compose(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> R
         tasks.clone(),
         account_settings(settings),
     );
-    let broker = Arc::new(broker);
-    let jobs = vec![jobs::deletions(&broker, settings.tenants.deletion_pause)];
-    jobs::start(jobs, tasks, &chance);
-    Ok(HttpState {
+    let asked = Arc::clone(&vault);
+    let state = HttpState {
         accounts: Arc::new(accounts),
-        broker,
+        broker: Arc::new(broker),
         clock,
         chance,
         metrics: Arc::new(metrics::render),
         ready: Arc::new(move || {
-            let vault = Arc::clone(&vault);
+            let vault = Arc::clone(&asked);
             Box::pin(async move { vault.ping().await.is_ok() })
         }),
-    })
+    };
+    jobs::start(work_by_itself(settings, &vault, &state), tasks, &state.chance);
+    Ok((state, instance))
 }
 
-/// Sends mails that have come due, also those of a server that is gone.
-fn mails(settings: &Settings, state: &HttpState) -> Job {
-    let accounts = Arc::clone(&state.accounts);
-    Job {
-        name: "mails",
-        pause: settings.mail.backoff_min,
-        run: Box::new(move || {
-            let accounts = Arc::clone(&accounts);
-            Box::pin(async move { accounts.send_due_mails().await })
-        }),
-    }
+fn keyring(settings: &Settings) -> Result<Keyring, StartError> {
+    let keys = settings.vault.master_keys.iter().map(|key| (key.id(), key.expose()));
+    // The configuration has refused an empty list before.
+    Keyring::new(keys).ok_or_else(|| StartError::StoreSilent("there is no master key".to_owned()))
+}
+
+/// What the server does by itself.
+fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) -> Vec<Job> {
+    let mut jobs = jobs::audit(vault, &settings.audit);
+    jobs.push(jobs::mails(&state.accounts, settings.mail.backoff_min));
+    jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
+    jobs
 }
 
 fn broker_settings(settings: &Settings) -> BrokerSettings {

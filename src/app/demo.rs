@@ -89,6 +89,7 @@ fn settings(options: &DemoOptions, folder: &Path, key_file: &Path) -> Result<Set
         ("admin.host", LOCAL.to_string()),
         ("admin.port", "0".to_owned()),
         ("store.url", format!("embedded:{}", folder.join("data").display())),
+        ("server.data_folder", folder.join("data").display().to_string()),
         ("vault.master_keys_file", key_file.display().to_string()),
         ("mail.url", format!("outbox:{}", folder.join("outbox").display())),
         ("upstream.allow_insecure", "true".to_owned()),

@@ -6,6 +6,7 @@ use crate::adapters::redis::{RedisUnfit, RedisUrlError};
 use crate::catalog::CatalogFaults;
 use crate::config::ConfigFaults;
 use std::io;
+use std::path::PathBuf;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,25 @@ pub enum StartError {
     /// Redis is there, and is not what is needed.
     #[error("store.url: {0}")]
     Unfit(String),
+    /// The data folder belongs to another server.
+    #[error(
+        "server.data_folder: {} is in use by another server: give each server a folder of its own", folder.display()
+    )]
+    FolderInUse {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// The data folder, or what lies in it, cannot be used.
+    #[error("server.data_folder: {}: {what}", path.display())]
+    DataFolder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The audit trail cannot be gone over.
+    #[error("audit: {0}")]
+    Audit(String),
     /// The store is there by its URL and does not answer.
     #[error("store.url: {0}; is the server running, and may this user write to it?")]
     StoreSilent(String),

@@ -1,13 +1,16 @@
 //! The roof: it reads settings, chooses adapters, and joins them with the rooms below. The only place that knows them all.
 
+mod audit;
 mod compose;
 mod demo;
 mod error;
 mod health;
+mod instance;
 mod running;
 mod sandbox;
 mod store;
 
+pub use audit::{AuditCall, verify_audit};
 pub use compose::{Checked, check, start, start_by, vault};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;

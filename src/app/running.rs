@@ -1,6 +1,7 @@
 //! A server that runs, and how it stops.
 
 use super::error::StartError;
+use super::instance::Instance;
 use crate::http::{self, HttpSettings, HttpState, Stopper};
 use crate::ports::Tasks;
 use crate::telemetry::traces::Traces;
@@ -20,6 +21,8 @@ pub(super) struct Parts {
     pub tasks: Tasks,
     pub runtime: Background,
     pub traces: Option<Traces>,
+    /// Held until the server has ended.
+    pub _instance: Instance,
 }
 
 /// Threads of their own for exchanges, refreshes and mail.

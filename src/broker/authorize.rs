@@ -5,7 +5,9 @@ use super::integrations::{check_scopes, refuse};
 use super::page::{Refused, Way, check_page};
 use crate::catalog::{AskedAt, Pkce, Provider, Values};
 use crate::crypto::hash::sha256_hex;
-use crate::domain::{ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp};
+use crate::domain::{
+    Action, Deed, Origin, ProviderId, Refusal, Scopes, SessionFault, SessionId, Ticket, Timestamp,
+};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Finish, Integration, NewSession, Opening, Session, SessionState, Slot};
@@ -72,8 +74,15 @@ pub struct SessionCookie {
 impl Broker {
     /// Makes a session for one end user.
     pub async fn begin(&self, by: &Authority, request: Begin) -> Result<Begun, Refusal> {
+        let slot = request.slot.clone();
         let outcome = self.make(by, request).await;
         metrics::session("created", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
+        let deed = slot.named_in(Deed::of(Action::SessionCreated, &outcome));
+        let deed = match &outcome {
+            Ok(begun) => deed.about("session", &begun.session),
+            Err(_) => deed,
+        };
+        self.vault.audit(by).record(deed).await?;
         outcome
     }
 
@@ -114,12 +123,14 @@ impl Broker {
 
     /// Opens a session's link: a state, a PKCE pair and a cookie of this opening, or a page that asks first. May be done
     /// again, by a reload or by whoever previews links.
-    pub async fn open(&self, provider: &ProviderId, ticket: &Ticket) -> Result<Way, Refused> {
-        let outcome = match self.by_link(provider, ticket).await {
-            Ok((session, by)) => match self.way(&session, &by).await {
-                Ok(way) => Ok(way),
-                Err(refusal) => Err(self.named(&session, &by, refusal).await),
-            },
+    pub async fn open(
+        &self,
+        provider: &ProviderId,
+        ticket: &Ticket,
+        origin: &Origin,
+    ) -> Result<Way, Refused> {
+        let outcome = match self.by_link(ticket, origin).await {
+            Ok((session, by)) => self.open_recorded(provider, &session, &by).await,
             Err(refusal) => Err(refusal.into()),
         };
         let (step, word) = match &outcome {
@@ -131,22 +142,37 @@ impl Broker {
         outcome
     }
 
-    /// The session of a link that came to its own provider's path, and the proof that the link gives.
-    pub(super) async fn by_link(
+    /// A page that is shown changes nothing, and is no deed.
+    async fn open_recorded(
         &self,
         provider: &ProviderId,
+        session: &Session,
+        by: &Authority,
+    ) -> Result<Way, Refused> {
+        let outcome = self.way(provider, session, by).await;
+        if !matches!(outcome, Ok(Way::Page(_))) {
+            let deed = session.named_in(Deed::of(Action::SessionOpened, &outcome));
+            self.vault.audit(by).record(deed).await?;
+        }
+        match outcome {
+            Ok(way) => Ok(way),
+            Err(refusal) => Err(self.named(session, by, refusal).await),
+        }
+    }
+
+    /// The session of a link, and the proof that the link gives.
+    pub(super) async fn by_link(
+        &self,
         ticket: &Ticket,
+        origin: &Origin,
     ) -> Result<(Session, Authority), Refusal> {
         let found = self.vault.sessions().by_ticket(ticket).await?;
         let (session, authority) = found.ok_or(Refusal::SessionRefused(SessionFault::Link))?;
-        if session.made.slot.provider != *provider {
-            return Err(Refusal::SessionRefused(SessionFault::Path));
-        }
-        Ok((session, authority))
+        Ok((session, authority.by(origin)))
     }
 
-    async fn way(&self, session: &Session, by: &Authority) -> Result<Way, Refusal> {
-        let (provider, integration) = self.still_open(session, by).await?;
+    async fn way(&self, provider: &ProviderId, session: &Session, by: &Authority) -> Result<Way, Refusal> {
+        let (provider, integration) = self.still_open(provider, session, by).await?;
         match integration.finish {
             Finish::Backend => self.send_away(session, &provider, &integration).await.map(Way::Away),
             Finish::Page => {
@@ -156,12 +182,16 @@ impl Broker {
         }
     }
 
-    /// As [`Self::still_good`], for a session that nobody has come back to yet.
+    /// As [`Self::still_good`], for a session that nobody has come back to yet, and whose link came to its own provider's path.
     pub(super) async fn still_open(
         &self,
+        provider: &ProviderId,
         session: &Session,
         by: &Authority,
     ) -> Result<(Arc<Provider>, Integration), Refusal> {
+        if session.made.slot.provider != *provider {
+            return Err(Refusal::SessionRefused(SessionFault::Path));
+        }
         let both = self.still_good(session, by).await?;
         if session.state == SessionState::Pending { Ok(both) } else { Err(Refusal::SessionExpired) }
     }

@@ -8,7 +8,7 @@ use super::authorize::values;
 use super::page::Refused;
 use crate::catalog::Provider;
 use crate::crypto::hash::{same, sha256_hex};
-use crate::domain::{ProviderId, Refusal, SessionFault, Ticket, Timestamp};
+use crate::domain::{Action, Deed, Origin, ProviderId, Refusal, SessionFault, Ticket, Timestamp};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, ExchangeInputs, Finish, Integration, Kept, Opening, Session, SessionState};
 use crate::wire::{self, Callback, Returned};
@@ -25,6 +25,8 @@ pub struct Arrival<'a> {
     pub query: &'a [(String, String)],
     /// The browser's cookie of a name.
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Where the browser is.
+    pub origin: &'a Origin,
 }
 
 /// What a state led to.
@@ -33,6 +35,9 @@ pub(super) struct Taken {
     pub session: Session,
     pub authority: Authority,
 }
+
+/// The status that the tenant's page is told, and the way there.
+pub(super) type Home = (&'static str, Url);
 
 const REFUSED: fn(SessionFault) -> Refusal = Refusal::SessionRefused;
 
@@ -61,9 +66,18 @@ impl Broker {
         })?;
         let taken = self.vault.sessions().take_state(&callback.state).await?;
         let (opening, session, authority) = taken.ok_or(REFUSED(SessionFault::State))?;
-        let taken = Taken { opening, session, authority };
-        match self.judge_return(arrival, &id, &callback, &taken).await {
-            Ok(url) => Ok(url),
+        let taken = Taken { opening, session, authority: authority.by(arrival.origin) };
+        let outcome = self.judge_return(arrival, &id, &callback, &taken).await;
+        let deed = taken.session.named_in(Deed::of(Action::SessionReturned, &outcome));
+        let deed = match &outcome {
+            Err(Refusal::SessionRefused(fault)) => deed.about("fault", fault.as_str()),
+            // As it stands in the redirect: `authorized`, `connected`, `denied`, `failed`.
+            Ok((status, _)) => deed.about("status", *status),
+            Err(_) => deed,
+        };
+        self.vault.audit(&taken.authority).record(deed).await?;
+        match outcome {
+            Ok((_, url)) => Ok(url),
             // Nothing of the tenant's is shown to a browser that is not known to have left for it.
             Err(refusal @ Refusal::SessionRefused(SessionFault::Path | SessionFault::Cookie)) => {
                 Err(refusal.into())
@@ -79,7 +93,7 @@ impl Broker {
         id: &ProviderId,
         callback: &Callback,
         taken: &Taken,
-    ) -> Result<Url, Refusal> {
+    ) -> Result<Home, Refusal> {
         let Taken { opening, session, authority } = taken;
         if session.tenant.as_str() != arrival.tenant || session.made.slot.provider != *id {
             return Err(REFUSED(SessionFault::Path));
@@ -130,7 +144,7 @@ impl Broker {
         integration: Integration,
         callback: &Callback,
         taken: &Taken,
-    ) -> Result<Url, Refusal> {
+    ) -> Result<Home, Refusal> {
         let Taken { opening, session, .. } = taken;
         match &callback.returned {
             Returned::Code(code) if integration.finish == Finish::Page => {
@@ -151,11 +165,11 @@ impl Broker {
                 };
                 let kept = sessions.returned(session, opening, kept).await?;
                 let completion: Ticket = kept.ok_or(Refusal::SessionExpired)?;
-                back(session, &[("status", "authorized"), ("completion", completion.expose())])
+                back(session, "authorized", &[("completion", completion.expose())])
             }
             denial if denial.is_denial() => {
                 self.end(session, &SessionState::Denied).await?;
-                back(session, &[("status", "denied")])
+                back(session, "denied", &[])
             }
             Returned::Error(error) => {
                 tracing::warn!(provider = %session.made.slot.provider, error, "the provider refused an authorization");
@@ -164,9 +178,9 @@ impl Broker {
         }
     }
 
-    async fn fail(&self, session: &Session, refusal: &Refusal) -> Result<Url, Refusal> {
+    async fn fail(&self, session: &Session, refusal: &Refusal) -> Result<Home, Refusal> {
         self.end(session, &SessionState::Failed(refusal.code().to_owned())).await?;
-        back(session, &[("status", "failed"), ("code", refusal.code())])
+        back(session, "failed", &[("code", refusal.code())])
     }
 
     async fn end(&self, session: &Session, state: &SessionState) -> Result<(), Refusal> {
@@ -176,8 +190,12 @@ impl Broker {
 }
 
 /// The tenant's redirect URL, which was compared when the session was made, with our parameters behind its own.
-pub(super) fn back(session: &Session, params: &[(&str, &str)]) -> Result<Url, Refusal> {
+pub(super) fn back(
+    session: &Session,
+    status: &'static str,
+    params: &[(&str, &str)],
+) -> Result<Home, Refusal> {
     let mut url = Url::parse(&session.made.redirect_url).map_err(|_| Refusal::Internal)?;
-    url.query_pairs_mut().extend_pairs(params);
-    Ok(url)
+    url.query_pairs_mut().append_pair("status", status).extend_pairs(params);
+    Ok((status, url))
 }

@@ -4,7 +4,7 @@ use super::Broker;
 use super::call::call;
 use super::client::{Client, Taken};
 use crate::catalog::{Provider, Values};
-use crate::domain::{AccessToken, ConnectionId, RefreshToken, Refusal};
+use crate::domain::{AccessToken, Action, ConnectionId, Deed, RefreshToken, Refusal};
 use crate::ports::UpstreamError;
 use crate::vault::{Authority, Connection, ConnectionFilter, Status, Tokens, VaultError};
 use crate::wire::{self, ClientCredentials};
@@ -67,11 +67,26 @@ impl Broker {
         id: &ConnectionId,
     ) -> Result<Revocation, Refusal> {
         let (broker, by, id) = (Arc::clone(self), by.clone(), id.clone());
-        let work = self.ports.tasks.finish(async move { broker.delete(&by, &id).await });
+        let work = self.ports.tasks.finish(async move {
+            let mut deed = Deed::done(Action::ConnectionDeleted).about("connection", &id);
+            let outcome = broker.delete(&by, &id, &mut deed).await;
+            deed.outcome = outcome.as_ref().map_or_else(Refusal::code, |_| "ok");
+            if let Ok(revocation) = &outcome {
+                deed = deed.about("revocation", revocation.as_str());
+            }
+            broker.vault.audit(&by).record(deed).await?;
+            outcome
+        });
         work.await.map_err(|_| Refusal::Internal)?
     }
 
-    pub(super) async fn delete(&self, by: &Authority, id: &ConnectionId) -> Result<Revocation, Refusal> {
+    /// `deed` is told which slot it was.
+    pub(super) async fn delete(
+        &self,
+        by: &Authority,
+        id: &ConnectionId,
+        deed: &mut Deed,
+    ) -> Result<Revocation, Refusal> {
         let connections = self.vault.connections(by);
         let deleting = loop {
             let found = self.connection(by, id).await?;
@@ -84,6 +99,7 @@ impl Broker {
                 marked => drop(marked?),
             }
         };
+        *deed = deleting.slot.named_in(deed.clone());
         let tokens = match connections.open(&deleting).await {
             Ok(tokens) => tokens,
             // Nobody can use what does not open, nor revoke it; its owner may have it forgotten all the same.

@@ -5,7 +5,7 @@ use super::call::call;
 use super::client::{Client, Taken};
 use super::{Broker, profile};
 use crate::catalog::{Provider, Values};
-use crate::domain::{CodeVerifier, EndUserId, Refusal, Ticket, Timestamp};
+use crate::domain::{Action, CodeVerifier, Deed, EndUserId, Refusal, Ticket, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
@@ -57,18 +57,51 @@ impl Broker {
         request: Complete,
     ) -> Result<Connection, Refusal> {
         let (broker, by) = (Arc::clone(self), by.clone());
-        let work = self.ports.tasks.finish(async move { broker.complete_checked(&by, request).await });
+        let work = self.ports.tasks.finish(async move { broker.complete_recorded(&by, request).await });
         let outcome = work.await.unwrap_or(Err(Refusal::Internal));
         metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         outcome
     }
 
-    async fn complete_checked(&self, by: &Authority, request: Complete) -> Result<Connection, Refusal> {
-        let session = match self.vault.sessions().by_completion(&request.completion, by).await? {
-            Completing::Unknown => return Err(no_completion()),
-            Completing::Ended => return Err(Refusal::SessionExpired),
-            Completing::Session(session) => *session,
+    async fn complete_recorded(&self, by: &Authority, request: Complete) -> Result<Connection, Refusal> {
+        let mut deed = Deed::done(Action::SessionCompleted);
+        let outcome = match self.vault.sessions().by_completion(&request.completion, by).await? {
+            Completing::Unknown => Err(no_completion()),
+            Completing::Ended => Err(Refusal::SessionExpired),
+            Completing::Session(session) => {
+                deed = session.named_in(deed);
+                self.complete_checked(by, *session, request).await
+            }
         };
+        self.record_completion(by, deed, &outcome).await?;
+        outcome
+    }
+
+    /// That a session was completed, or was not; and what came of it.
+    pub(super) async fn record_completion(
+        &self,
+        by: &Authority,
+        mut deed: Deed,
+        outcome: &Result<Connection, Refusal>,
+    ) -> Result<(), Refusal> {
+        deed.outcome = outcome.as_ref().map_or_else(Refusal::code, |_| "ok");
+        let audit = self.vault.audit(by);
+        if let Ok(connection) = outcome {
+            let is_new = connection.created_at == connection.connected_at;
+            let action = if is_new { Action::ConnectionCreated } else { Action::ConnectionReconnected };
+            let made = connection.slot.named_in(Deed::done(action)).about("connection", &connection.id);
+            audit.note(made.about("generation", connection.generation));
+            deed = deed.about("connection", &connection.id);
+        }
+        Ok(audit.record(deed).await?)
+    }
+
+    async fn complete_checked(
+        &self,
+        by: &Authority,
+        session: Session,
+        request: Complete,
+    ) -> Result<Connection, Refusal> {
         request.limits.may_use(&session.made.slot.provider)?;
         match session.state {
             SessionState::Returned => {}

@@ -1,12 +1,14 @@
 //! The question asked millions of times: a working access token, please.
 //!
-//! A token that is fresh enough is answered from one read, without a lock and without a write. Otherwise a refresh is joined or
-//! begun, and a token that still lives is handed out where that fails.
+//! A token that is fresh enough is answered from one read, without a lock. Otherwise a refresh is joined or begun, and a token
+//! that still lives is handed out where that fails. Each hand-out is recorded in the audit trail before the token leaves.
 
 use super::Broker;
 use super::refresh::{Ask, Landed, Target};
 use crate::catalog::{OldAccess, Provider, RefreshWith};
-use crate::domain::{AccessToken, Account, ConnectionId, ReauthorizationReason, Refusal, Scopes, Timestamp};
+use crate::domain::{
+    AccessToken, Account, Action, ConnectionId, Deed, ReauthorizationReason, Refusal, Scopes, Timestamp,
+};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use std::collections::BTreeMap;
@@ -60,6 +62,29 @@ impl RefreshState {
 }
 
 impl Broker {
+    /// Records that a token was asked for by somebody who may have none of that provider.
+    pub async fn token_refused(&self, by: &Authority, slot: &Slot, refusal: &Refusal) {
+        let deed = slot.named_in(Deed { outcome: refusal.code(), ..Deed::done(Action::TokenHandedOut) });
+        let audit = self.vault.audit(by);
+        if matches!(refusal, Refusal::StoreUnavailable { .. }) {
+            // Nobody waits for a store that was just seen not to answer.
+            audit.note(deed);
+        } else if let Err(error) = audit.record(deed).await {
+            tracing::error!(%error, "a refused hand-out is not recorded");
+        }
+    }
+
+    /// Records a hand-out before the token leaves; where that cannot be, none leaves.
+    async fn recorded(&self, by: &Authority, slot: &Slot, handout: Handout) -> Result<Handout, Refusal> {
+        let deed = slot
+            .named_in(Deed::done(Action::TokenHandedOut))
+            .about("connection", &handout.connection)
+            .about("generation", handout.generation)
+            .about("refresh", handout.refresh.state);
+        self.vault.audit(by).record(deed).await?;
+        Ok(handout)
+    }
+
     /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
     pub async fn access_token(
         self: &Arc<Self>,
@@ -69,6 +94,13 @@ impl Broker {
         read: Option<Option<Connection>>,
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
+        let outcome = match outcome {
+            Ok(handout) => self.recorded(by, slot, handout).await,
+            Err(refusal) => {
+                self.token_refused(by, slot, &refusal).await;
+                Err(refusal)
+            }
+        };
         let state = outcome.as_ref().map_or_else(Refusal::code, |handout| handout.refresh.state);
         // Only of known providers: a label must not be for a caller to invent.
         if self.catalog.get(&slot.provider).is_some() {

@@ -50,7 +50,7 @@ impl Broker {
         let (broker, by) = (Arc::clone(self), by.clone());
         let work = self.ports.tasks.finish(async move {
             let outcome = broker.take_in(&by, &request).await;
-            let deed = told(Deed::of(Action::ConnectionImported, &outcome), &request.slot);
+            let deed = request.slot.named_in(Deed::of(Action::ConnectionImported, &outcome));
             broker.note(&by, deed).await;
             outcome
         });
@@ -111,13 +111,6 @@ impl Broker {
         by: &Authority,
         connection: &Connection,
     ) -> Result<Connection, Refusal> {
-        let outcome = self.renew(by, connection).await;
-        let deed = Deed::of(Action::ConnectionRefreshed, &outcome).about("connection", &connection.id);
-        self.note(by, told(deed, &connection.slot)).await;
-        outcome
-    }
-
-    async fn renew(self: &Arc<Self>, by: &Authority, connection: &Connection) -> Result<Connection, Refusal> {
         check_status(connection)?;
         if !self.held(by, connection, &Target::Main).await?.renewable() {
             if connection.lives_at(self.ports.clock.now()) {
@@ -186,12 +179,6 @@ fn ask(by: &Authority, connection: &Connection) -> Ask {
         seen_generation: connection.generation,
         seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
     }
-}
-
-fn told(deed: Deed, slot: &Slot) -> Deed {
-    deed.about("provider", &slot.provider)
-        .about("end_user", slot.end_user.as_str())
-        .about("account", slot.account.as_str())
 }
 
 fn taken() -> Refusal {

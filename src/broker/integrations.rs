@@ -60,6 +60,22 @@ pub struct Change {
 impl Broker {
     /// Keeps a registration, or replaces the one before.
     pub async fn enable(&self, by: &Authority, request: Enable) -> Result<Enabled, Refusal> {
+        let provider = request.provider.clone();
+        let outcome = self.keep_registration(by, request).await;
+        let action = match &outcome {
+            Ok(enabled) if enabled.created => Action::IntegrationCreated,
+            _ => Action::IntegrationChanged,
+        };
+        let deed = Deed::of(action, &outcome).about("provider", provider);
+        let deed = match &outcome {
+            Ok(enabled) => deed.about("client_id", &enabled.integration.client_id),
+            Err(_) => deed,
+        };
+        self.vault.audit(by).record(deed).await?;
+        outcome
+    }
+
+    async fn keep_registration(&self, by: &Authority, request: Enable) -> Result<Enabled, Refusal> {
         let provider = self.provider(&request.provider)?;
         check_client_id(&request.client_id)?;
         match &request.client_secret {

@@ -112,7 +112,8 @@ impl Broker {
             found => found?,
         };
         let Some(connection) = found else { return Ok(None) };
-        match self.delete(by, &connection.id).await {
+        // No deed of its own: the trail goes with the tenant.
+        match self.delete(by, &connection.id, &mut Deed::done(Action::ConnectionDeleted)).await {
             Ok(revocation) => Ok(Some(revocation)),
             Err(Refusal::ConnectionNotFound) => Ok(None),
             // Its record stays, so that it is tried again.

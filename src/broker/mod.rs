@@ -3,6 +3,7 @@
 //! It joins the vault (what is kept) and the wire (what is said) through the ports. It knows nothing of HTTP servers, of mail
 //! or of how a caller proved who it is: callers come as an [`Authority`].
 
+mod audit;
 mod authorize;
 mod call;
 mod callback;

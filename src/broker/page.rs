@@ -7,12 +7,12 @@
 //! Cross-Site Request Forgery Prevention, signed double submit), and the return only in the browser that pressed it.
 
 use super::authorize::{Begin, Opened, SessionCookie, values};
-use super::callback::{Taken, back};
+use super::callback::{Home, Taken, back};
 use super::exchange::Checked;
 use super::{Broker, authorize::SESSION_LIFE};
 use crate::catalog::Provider;
 use crate::crypto::hash::{hmac_sha256, same};
-use crate::domain::{Action, Deed, ProviderId, Refusal, Scopes, SessionFault, Ticket};
+use crate::domain::{Action, Deed, Origin, ProviderId, Refusal, Scopes, SessionFault, Ticket};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, ExchangeInputs, Finish, Integration, Session, VaultError};
@@ -60,6 +60,8 @@ pub struct Start<'a> {
     pub cookie: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// False where the browser says that another site sent it.
     pub own_site: bool,
+    /// Where the browser is.
+    pub origin: &'a Origin,
 }
 
 /// A refusal for a person, and whose product it was on the way to, where this browser may be told.
@@ -115,31 +117,38 @@ impl Broker {
 
     /// The button of the page: on to the provider, with the cookie of an opening.
     pub async fn start(&self, provider: &ProviderId, start: Start<'_>) -> Result<Opened, Refused> {
-        let outcome = match self.by_link(provider, start.ticket).await {
-            Ok((session, by)) => {
-                let outcome = self.start_from_page(&session, &by, &start).await;
-                self.vault
-                    .audit(&by)
-                    .record(about(&session, Deed::of(Action::SessionOpened, &outcome)))
-                    .await?;
-                match outcome {
-                    Ok(opened) => Ok(opened),
-                    Err(refusal) => Err(self.named(&session, &by, refusal).await),
-                }
-            }
+        let outcome = match self.by_link(start.ticket, start.origin).await {
+            Ok((session, by)) => self.start_recorded(provider, &session, &by, &start).await,
             Err(refusal) => Err(refusal.into()),
         };
         metrics::session("opened", outcome.as_ref().map_or_else(|refused| refused.refusal.code(), |_| "ok"));
         outcome
     }
 
+    async fn start_recorded(
+        &self,
+        provider: &ProviderId,
+        session: &Session,
+        by: &Authority,
+        start: &Start<'_>,
+    ) -> Result<Opened, Refused> {
+        let outcome = self.start_from_page(provider, session, by, start).await;
+        let deed = session.named_in(Deed::of(Action::SessionOpened, &outcome));
+        self.vault.audit(by).record(deed).await?;
+        match outcome {
+            Ok(opened) => Ok(opened),
+            Err(refusal) => Err(self.named(session, by, refusal).await),
+        }
+    }
+
     async fn start_from_page(
         &self,
+        provider: &ProviderId,
         session: &Session,
         by: &Authority,
         start: &Start<'_>,
     ) -> Result<Opened, Refusal> {
-        let (provider, integration) = self.still_open(session, by).await?;
+        let (provider, integration) = self.still_open(provider, session, by).await?;
         let known = (start.cookie)(&self.page_cookie_name(session))
             .is_some_and(|held| same(proof(&held, session).as_bytes(), start.proof.as_bytes()));
         if integration.finish != Finish::Page || !known || !start.own_site {
@@ -172,7 +181,7 @@ impl Broker {
         integration: Integration,
         taken: &Taken,
         inputs: ExchangeInputs,
-    ) -> Result<Url, Refusal> {
+    ) -> Result<Home, Refusal> {
         let (session, by) = (taken.session.clone(), taken.authority.clone());
         let checked = Checked { by, session, provider, integration, inputs: Some(inputs) };
         let broker = Arc::clone(self);
@@ -180,10 +189,8 @@ impl Broker {
         let outcome = work.await.unwrap_or(Err(Refusal::Internal))?;
         metrics::session("completed", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
         match outcome {
-            Ok(connection) => {
-                back(&taken.session, &[("status", "connected"), ("connection", connection.id.as_str())])
-            }
-            Err(refusal) => back(&taken.session, &[("status", "failed"), ("code", refusal.code())]),
+            Ok(connection) => back(&taken.session, "connected", &[("connection", connection.id.as_str())]),
+            Err(refusal) => back(&taken.session, "failed", &[("code", refusal.code())]),
         }
     }
 
@@ -191,15 +198,10 @@ impl Broker {
     async fn claim_and_exchange(&self, mut checked: Checked) -> Result<Result<Connection, Refusal>, Refusal> {
         let claimed = self.vault.sessions().begin_exchange(&checked.session).await?;
         checked.session = claimed.ok_or(Refusal::SessionExpired)?;
-        let (session, by) = (checked.session.clone(), checked.by.clone());
+        let (deed, by) = (checked.session.named_in(Deed::done(Action::SessionCompleted)), checked.by.clone());
         let outcome = self.exchange(checked).await;
-        let deed = about(&session, Deed::of(Action::SessionCompleted, &outcome));
-        let deed = match &outcome {
-            Ok(connection) => deed.about("connection", &connection.id),
-            Err(_) => deed,
-        };
-        let recorded = self.vault.audit(&by).record(deed).await.map_err(Refusal::from);
-        Ok(recorded.and(outcome))
+        self.record_completion(&by, deed, &outcome).await?;
+        Ok(outcome)
     }
 }
 
@@ -227,15 +229,6 @@ pub(super) fn check_page(finish: Finish, request: &Begin) -> Result<(), Refusal>
 fn proof(cookie: &str, session: &Session) -> String {
     let message = format!("grantkeep start {}", session.id);
     URL_SAFE_NO_PAD.encode(hmac_sha256(cookie.as_bytes(), message.as_bytes()))
-}
-
-/// Says of a deed that it was done to this session.
-fn about(session: &Session, deed: Deed) -> Deed {
-    let slot = &session.made.slot;
-    deed.about("session", &session.id)
-        .about("provider", &slot.provider)
-        .about("end_user", slot.end_user.as_str())
-        .about("account", slot.account.as_str())
 }
 
 fn host(url: &str) -> String {

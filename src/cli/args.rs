@@ -35,6 +35,9 @@ pub(super) enum Command {
     /// Master keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Provider files.
     #[command(subcommand)]
     Providers(Providers),
@@ -108,6 +111,19 @@ pub(super) enum Keys {
         /// A tenant that the index has lost: put it back into it first. May be given several times.
         #[arg(long, value_name = "ID")]
         tenant: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Go over the audit trail and say which records were changed, taken away or moved. It only reads.
+    Verify {
+        /// The id of one tenant; all of them where none is given.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// A server's log, or - for standard input: the trail is compared with the heads that were logged.
+        #[arg(long, value_name = "LOG")]
+        heads: Vec<PathBuf>,
     },
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 what was asked for failed, 2 the arguments are wrong.
 
 mod args;
+mod audit;
 mod keys;
 mod progress;
 mod providers;
@@ -71,6 +72,9 @@ fn carry_out(cli: Cli, env: Environment) -> Result<(), CommandError> {
         Command::Keys(args::Keys::Generate { id }) => keys::generate(id.as_deref(), &mut out),
         Command::Keys(args::Keys::Status) => keys::status(&settings()?, &mut out),
         Command::Keys(args::Keys::Rotate { tenant }) => keys::rotate(&settings()?, &tenant, &mut out),
+        Command::Audit(args::Audit::Verify { tenant, heads }) => {
+            audit::verify(&settings()?, tenant.as_deref(), &heads, &mut out)
+        }
         Command::Providers(providers) => providers::run(providers, &mut out),
     }
 }

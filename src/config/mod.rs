@@ -43,6 +43,8 @@ pub struct Settings {
     pub refresh: Refresh,
     /// Tenants as a whole.
     pub tenants: Tenants,
+    /// The audit trail.
+    pub audit: Audit,
     /// What one caller may do.
     pub limits: Limits,
     /// What is logged.
@@ -68,6 +70,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// This server's own, for what is not in the store.
+    pub data_folder: PathBuf,
 }
 
 impl Server {
@@ -219,6 +223,15 @@ pub struct Refresh {
 pub struct Tenants {
     /// How often deletions that were cut short are looked for.
     pub deletion_pause: Duration,
+}
+
+/// The audit trail.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// How long records are kept; for ever where none is given.
+    pub retention: Option<Duration>,
+    /// How often heads are logged.
+    pub heads: Duration,
 }
 
 /// What one caller may do, and how much is done at once.

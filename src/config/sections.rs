@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl, Tenants,
-    Trace, Upstream, Vault, parse,
+    Admin, Audit, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl,
+    Tenants, Trace, Upstream, Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -15,8 +15,8 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, tenants, limits) = (refresh(r), tenants(r), limits(r));
-    let (log, trace) = (log(r), trace(r));
+    let (refresh, tenants, audit) = (refresh(r), tenants(r), audit(r));
+    let (limits, log, trace) = (limits(r), log(r), trace(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
         if server.shutdown_timeout < needed {
@@ -46,6 +46,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         upstream: upstream?,
         refresh: refresh?,
         tenants: tenants?,
+        audit: audit?,
         limits: limits?,
         log: log?,
         trace: trace?,
@@ -65,6 +66,7 @@ fn server(r: &mut Reader) -> Option<Server> {
     let workers = r.read("server.workers", parse::per_core);
     let shutdown_timeout = r.read("server.shutdown_timeout", parse::duration);
     let body_limit = r.read("server.body_limit", parse::size);
+    let data_folder = r.read("server.data_folder", parse::folder);
     Some(Server {
         host: host?,
         port: port?,
@@ -73,6 +75,7 @@ fn server(r: &mut Reader) -> Option<Server> {
         workers: workers?,
         shutdown_timeout: shutdown_timeout?,
         body_limit: body_limit?,
+        data_folder: data_folder?,
     })
 }
 
@@ -201,6 +204,15 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
 
 fn tenants(r: &mut Reader) -> Option<Tenants> {
     r.read("tenants.deletion_pause", parse::duration).map(|deletion_pause| Tenants { deletion_pause })
+}
+
+fn audit(r: &mut Reader) -> Option<Audit> {
+    let retention = r.read("audit.retention", |text| match text {
+        "0" => Ok(None),
+        _ => parse::duration(text).map(Some),
+    });
+    let heads = r.read("audit.heads", parse::duration);
+    Some(Audit { retention: retention?, heads: heads? })
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

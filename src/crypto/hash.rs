@@ -11,8 +11,19 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The SHA-256 of `bytes` as 64 lower-case hexadecimal digits: how records are named after a secret.
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&sha256(bytes))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    sha256(bytes).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The first 32 bytes of HKDF-Expand (RFC 5869 section 2.3) with SHA-256: a key for one purpose, out of a key whose bytes are
+/// random already (section 3.3 lets such a one go without the extraction).
+pub fn derived_key(key: &[u8; 32], purpose: &str) -> [u8; 32] {
+    hmac_sha256(key, &[purpose.as_bytes(), &[1]].concat())
 }
 
 /// HMAC-SHA-256 of `message` under `key`, of any length.
@@ -54,6 +65,19 @@ mod tests {
         // RFC 4231, test case 6.
         let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
         assert_eq!(mac.first_chunk::<4>(), Some(&[0x60, 0xe4, 0x31, 0x59]));
+    }
+
+    #[test]
+    fn a_key_is_derived_as_hkdf_does() {
+        // RFC 5869, test case 3: no salt, no info; the pseudorandom key of the extraction, and the first block that follows.
+        let bytes = |hex: &str| -> [u8; 32] {
+            let byte = |n: usize| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+            std::array::from_fn(byte)
+        };
+        let key = bytes("19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
+        let block = bytes("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
+        assert_eq!(derived_key(&key, ""), block);
+        assert_ne!(derived_key(&key, "a"), derived_key(&key, "b"));
     }
 
     #[test]

@@ -27,6 +27,17 @@ pub struct Actor {
     pub who: Who,
     /// The network address it came from, where it is known.
     pub address: Option<IpAddr>,
+    /// The id of the request it came with.
+    pub request: Option<String>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The network address, where it is known.
+    pub address: Option<IpAddr>,
+    /// The request's id; empty where there is none.
+    pub request: String,
 }
 
 impl Who {
@@ -54,7 +65,7 @@ impl Who {
 
     /// From `address`.
     pub fn at(self, address: Option<IpAddr>) -> Actor {
-        Actor { who: self, address }
+        Actor { who: self, address, request: None }
     }
 }
 

@@ -73,6 +73,8 @@ ids! {
     DataKeyId: 8,
     /// A mail that waits to be handed over.
     MailId: 22,
+    /// A server process's own place: its data folder, and the audit trails that it writes.
+    InstanceId: 16,
     /// One attempt to refresh; the fence of its write.
     AttemptId: 16,
 }

@@ -11,11 +11,11 @@ mod scopes;
 mod secret;
 mod time;
 
-pub use deed::{Action, Actor, Deed, Who};
+pub use deed::{Action, Actor, Deed, Origin, Who};
 pub use email::{EmailAddress, InvalidEmail};
 pub use id::{
-    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, MailId, MemberId, SessionId, TenantId,
-    is_base62,
+    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, InstanceId, MailId, MemberId,
+    SessionId, TenantId, is_base62,
 };
 pub use names::{Account, EndUserId, ProviderId};
 pub use refusal::{ReauthorizationReason, Refusal, SessionFault};

@@ -63,6 +63,20 @@ pub enum SessionFault {
     Form,
 }
 
+impl SessionFault {
+    /// The word in audit records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Cookie => "cookie",
+            Self::Path => "path",
+            Self::Issuer => "issuer",
+            Self::Link => "link",
+            Self::Form => "form",
+        }
+    }
+}
+
 /// Every way in which Grantkeep says no.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields say what their names say")]

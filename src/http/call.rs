@@ -5,7 +5,7 @@ use super::routes::{Access, Route};
 use super::{State, address, credentials};
 use crate::accounts::{Accounts, Authenticated, Caller};
 use crate::broker::{Broker, Refused};
-use crate::domain::{Id, ProviderId, Refusal};
+use crate::domain::{Id, Origin, ProviderId, Refusal};
 use crate::vault::Slot;
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
 use actix_web::web::{Bytes, Data};
@@ -22,6 +22,7 @@ pub(super) struct Call {
     pub(super) request: HttpRequest,
     pub(super) body: Bytes,
     pub(super) state: Data<State>,
+    pub(super) request_id: String,
 }
 
 impl Call {
@@ -126,12 +127,18 @@ impl Call {
         };
         let authenticated = self.accounts().authenticate(&presented, self.client(), slot).await?;
         scope.map_or(Ok(()), |scope| authenticated.caller.may(scope))?;
-        Ok(authenticated)
+        let Authenticated { caller, connection } = authenticated;
+        Ok(Authenticated { caller: caller.in_request(&self.request_id), connection })
     }
 
     /// The caller of a route that needs one.
     pub(super) async fn caller(&self) -> Result<Caller, Refusal> {
         Ok(self.authenticate(None).await?.caller)
+    }
+
+    /// Where it came from, for the audit trail.
+    pub(super) fn origin(&self) -> Origin {
+        Origin { address: self.client(), request: self.request_id.clone() }
     }
 
     /// The address it came from, see [`address::client`].

@@ -5,7 +5,7 @@
 
 use super::call::{Answer, Call, product, wants_json};
 use super::observe::Watch;
-use super::routes::{Access, Route};
+use super::routes::{Access, Route, RouteName};
 use super::{State, headers, pages, problem};
 use crate::accounts::Caller;
 use crate::domain::Refusal;
@@ -87,7 +87,8 @@ pub(super) async fn serve(
     let on_a_page = as_page.then(|| request.clone());
     let watch = Watch::begin(&state, &request, pattern);
     let https = state.https;
-    let answer = run(place, state, request, payload).instrument(watch.span()).await;
+    let id = watch.request_id().to_owned();
+    let answer = run(place, state, request, payload, id).instrument(watch.span()).await;
     let mut response = match answer {
         Ok(response) => response,
         Err(refusal) => match on_a_page {
@@ -100,7 +101,13 @@ pub(super) async fn serve(
     response
 }
 
-async fn run(place: Place, state: Data<State>, request: HttpRequest, payload: Payload) -> Answer {
+async fn run(
+    place: Place,
+    state: Data<State>,
+    request: HttpRequest,
+    payload: Payload,
+    request_id: String,
+) -> Answer {
     let read = tokio::time::timeout(BODY_PATIENCE, body(&request, payload, state.body_limit)).await;
     let slow = || Refusal::request(format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs()));
     let body = read.map_err(|_| slow())??;
@@ -108,8 +115,18 @@ async fn run(place: Place, state: Data<State>, request: HttpRequest, payload: Pa
         Place::Route(route, handler) => (route, handler),
         Place::Nowhere(refusal) => return Err(refusal),
     };
-    let call = Call { route, request, body, state };
-    guarded(handler(call)).await
+    let work = guarded(handler(Call { route, request, body, state, request_id }));
+    if !changes_something(route) {
+        return work.await;
+    }
+    // To its end, also when the client goes away: what was changed has to be recorded.
+    let work = actix_web::rt::spawn(work.in_current_span());
+    work.await.unwrap_or(Err(Refusal::Internal))
+}
+
+/// A token that nobody stays for is not handed out, and a refresh goes its own way; all else that is no mere read is finished.
+fn changes_something(route: &Route) -> bool {
+    route.access == Access::Browser || !(route.takes_head() || route.name == RouteName::GetAccessToken)
 }
 
 /// A panic in a handler is a fault of ours like any other: the client hears of it, and its connection stays.

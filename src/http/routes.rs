@@ -89,8 +89,8 @@ macro_rules! routes {
 
 use Access::{AnyCaller, Browser, Caller, Public};
 use KeyScope::{
-    ConnectionsRead, ConnectionsWrite, IntegrationsRead, IntegrationsWrite, KeysWrite, TenantWrite,
-    TokensRead,
+    AuditRead, ConnectionsRead, ConnectionsWrite, IntegrationsRead, IntegrationsWrite, KeysWrite,
+    TenantWrite, TokensRead,
 };
 
 routes! {
@@ -121,6 +121,7 @@ routes! {
     ShowIntegration: GET "/v1/integrations/{provider}", Caller(IntegrationsRead), Foreign::Path("provider", Thing::Integration);
     ChangeIntegration: PATCH "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
     RemoveIntegration: DELETE "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
+    ListAudit: GET "/v1/audit", Caller(AuditRead), Foreign::Query("connection", Thing::Connection);
     ShowTenant: GET "/v1/tenant", AnyCaller, Foreign::Nothing("the caller's own; no id stands in it");
     ChangeTenant: PATCH "/v1/tenant", Caller(TenantWrite), Foreign::Nothing("the caller's own; no id stands in it");
     DeleteTenant: DELETE "/v1/tenant", Caller(TenantWrite), Foreign::Field("confirm", Thing::Tenant);

@@ -3,9 +3,13 @@
 //! A job is asked again and again until the process stops; one that is under way then is finished. This room decides when;
 //! what is done is said in the rooms below.
 
+mod audit;
 mod deletions;
+mod mails;
 
+pub use audit::audit;
 pub use deletions::deletions;
+pub use mails::mails;
 
 use crate::ports::{Chance, ChanceExt, Tasks};
 use futures_util::future::BoxFuture;

@@ -1,4 +1,5 @@
-//! The store: records that are hashes, indexes that are sorted sets, and batches that happen whole or not at all.
+//! The store: records that are hashes, indexes that are sorted sets, streams that grow at their end, and batches that happen
+//! whole or not at all.
 //!
 //! The atomicity said here is part of the contract; one suite runs it on every adapter. The store is not trusted with
 //! plaintext: what is secret arrives here sealed.
@@ -88,6 +89,48 @@ impl Record {
     }
 }
 
+/// Where an entry stands in its stream: the store's clock in milliseconds, and a number among those of one millisecond. Each
+/// entry's is higher than that of every entry before it, also where the clock went back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// Milliseconds since 1970.
+    pub millis: u64,
+    /// From 0.
+    pub number: u64,
+}
+
+impl EntryId {
+    /// Reads `<milliseconds>-<number>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (millis, number) = text.split_once('-')?;
+        Some(Self { millis: millis.parse().ok()?, number: number.parse().ok()? })
+    }
+
+    /// The lowest place after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self.number.checked_add(1) {
+            Some(number) => Self { number, ..self },
+            None => Self { millis: self.millis.saturating_add(1), number: 0 },
+        }
+    }
+}
+
+impl std::fmt::Display for EntryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.millis, self.number)
+    }
+}
+
+/// Which way a stream is read, and from where; the place named is not among what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// The oldest first, after that place or from the beginning.
+    Up(Option<EntryId>),
+    /// The newest first, before that place or from the end.
+    Down(Option<EntryId>),
+}
+
 /// What is written into a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -103,7 +146,7 @@ impl<T: Into<Vec<u8>>> From<T> for Value {
     }
 }
 
-/// What must hold for a batch to happen.
+/// What must hold for a batch to happen. Guards look at records, never at indexes or streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
     /// There is no such record.
@@ -130,13 +173,20 @@ pub enum Write {
     Set { key: Key, fields: Vec<(String, Value)> },
     /// Removes these fields and leaves the others.
     Unset { key: Key, fields: Vec<String> },
-    /// Removes the record; nothing where there is none.
+    /// Removes the record, index or stream; nothing where there is none.
     Delete { key: Key },
     /// Adds a member to an index; nothing where it is in it.
     IndexAdd { index: Key, member: String },
     /// Removes a member from an index; nothing where it is not in it.
     IndexRemove { index: Key, member: String },
+    /// Adds an entry to the end of a stream: one field at least, [`MOST_FIELDS`] at most.
+    Append { stream: Key, fields: Vec<(String, Value)> },
+    /// Removes the entries of a stream that stand before that place.
+    Trim { stream: Key, before: EntryId },
 }
+
+/// Fields that one entry of a stream may have.
+pub const MOST_FIELDS: usize = 1000;
 
 impl Guard {
     /// The key it looks at.
@@ -161,6 +211,7 @@ impl Write {
             | Self::Unset { key, .. }
             | Self::Delete { key } => key,
             Self::IndexAdd { index, .. } | Self::IndexRemove { index, .. } => index,
+            Self::Append { stream, .. } | Self::Trim { stream, .. } => stream,
         }
     }
 }
@@ -199,7 +250,20 @@ impl Batch {
         self.guards.iter().map(Guard::key).chain(self.writes.iter().map(Write::key))
     }
 
-    /// Refuses a batch over two partitions, as Redis Cluster would; every adapter calls this first.
+    /// Refuses what no store may be asked; every adapter calls this first.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.check_partition()?;
+        let sized = |write: &Write| match write {
+            Write::Append { fields, .. } => (1..=MOST_FIELDS).contains(&fields.len()),
+            _ => true,
+        };
+        if self.writes.iter().all(sized) {
+            return Ok(());
+        }
+        Err(StoreError::Broken(format!("an entry of a stream has 1 to {MOST_FIELDS} fields")))
+    }
+
+    /// Refuses a batch over two partitions, as Redis Cluster would.
     pub fn check_partition(&self) -> Result<(), StoreError> {
         let mut partitions = self.keys().map(Key::partition);
         let Some(first) = partitions.next() else { return Ok(()) };
@@ -266,6 +330,14 @@ pub trait Store: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
+
+    /// Entries of a stream, `limit` at most, in one round trip.
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError>;
 
     /// Does a batch, whole or not at all, durably when it returns.
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError>;

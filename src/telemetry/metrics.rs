@@ -30,6 +30,8 @@ const PASSWORD_WAITERS: &str = "grantkeep_password_waiters";
 const OLD_MASTER_KEYS: &str = "grantkeep_old_master_keys_total";
 const TRACE_SPANS: &str = "grantkeep_trace_spans_total";
 const TENANTS_DELETED: &str = "grantkeep_tenants_deleted_total";
+const AUDIT_RECORDS: &str = "grantkeep_audit_records_total";
+const AUDIT_WAITING: &str = "grantkeep_audit_records_waiting";
 const ALARMS: &str = "grantkeep_alarms_total";
 
 enum Kind {
@@ -80,9 +82,15 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
     (TENANTS_DELETED, Counter, "Tenants deleted, to the last record."),
     (
+        AUDIT_RECORDS,
+        Counter,
+        "Audit records, by outcome: stored, refused (no token left), gone (with their tenant) or lost (what it tells happened).",
+    ),
+    (AUDIT_WAITING, Level, "Audit records that wait to be stored now."),
+    (
         ALARMS,
         Counter,
-        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved.",
+        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail.",
     ),
 ];
 
@@ -145,8 +153,11 @@ fn describe() {
         }
     }
     // There from the start: what rises from nothing to one is no rise to an alerting rule.
-    counter!(ALARMS, "kind" => Alarm::DoesNotOpen.word()).increment(0);
     counter!(OLD_MASTER_KEYS).increment(0);
+    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken] {
+        counter!(ALARMS, "kind" => kind.word()).increment(0);
+    }
+    counter!(AUDIT_RECORDS, "outcome" => "lost").increment(0);
 }
 
 /// A request was answered. `route` is the pattern, such as `/v1/connections/{id}`.
@@ -236,17 +247,30 @@ pub fn tenant_deleted() {
     counter!(TENANTS_DELETED).increment(1);
 }
 
+/// Audit records came to an end; `outcome` is `stored`, `refused`, `gone` or `lost`.
+pub fn audit_records(outcome: &'static str, count: usize) {
+    counter!(AUDIT_RECORDS, "outcome" => outcome).increment(u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+/// So many audit records wait to be stored.
+pub fn audit_waiting(count: usize) {
+    gauge!(AUDIT_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
 /// What must never happen.
 #[derive(Clone, Copy, Debug)]
 pub enum Alarm {
     /// A sealed value did not open: changed, moved, or sealed under another key.
     DoesNotOpen,
+    /// An audit trail is not as it was written.
+    AuditBroken,
 }
 
 impl Alarm {
     fn word(self) -> &'static str {
         match self {
             Self::DoesNotOpen => "does_not_open",
+            Self::AuditBroken => "audit_broken",
         }
     }
 }
@@ -317,6 +341,8 @@ mod tests {
             old_master_key();
             trace_spans("sent", 3);
             tenant_deleted();
+            audit_records("stored", 1);
+            audit_waiting(0);
             alarm(Alarm::DoesNotOpen);
             drop((waiting_for_refresh(), waiting_for_password()));
         });

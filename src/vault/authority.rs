@@ -1,6 +1,6 @@
 //! Authority is a type: who holds one has been proven to act for a tenant.
 
-use crate::domain::{Actor, TenantId};
+use crate::domain::{Actor, Origin, TenantId};
 use std::net::IpAddr;
 
 /// Proof that the bearer acts for one tenant. Records are named through it, so another tenant's record cannot be named.
@@ -22,6 +22,19 @@ impl Authority {
     pub fn from(mut self, address: Option<IpAddr>) -> Self {
         self.actor.address = address;
         self
+    }
+
+    /// The same proof, shown in the request of that id.
+    #[must_use]
+    pub fn in_request(mut self, id: &str) -> Self {
+        self.actor.request = Some(id.to_owned()).filter(|id| !id.is_empty());
+        self
+    }
+
+    /// The same proof, shown by that request.
+    #[must_use]
+    pub fn by(self, origin: &Origin) -> Self {
+        self.from(origin.address).in_request(&origin.request)
     }
 
     /// Who acts, for the audit trail.

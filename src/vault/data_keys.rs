@@ -40,7 +40,17 @@ impl Cache {
 
 impl TenantKeys {
     fn has(&self, id: &DataKeyId) -> bool {
-        self.keys.iter().any(|key| key.id == *id)
+        self.get(id).is_some()
+    }
+
+    /// The key that seals.
+    pub fn first(&self) -> Option<&DataKey> {
+        self.keys.first()
+    }
+
+    /// The key of an id.
+    pub fn get(&self, id: &DataKeyId) -> Option<&DataKey> {
+        self.keys.iter().find(|key| key.id == *id)
     }
 }
 
@@ -119,6 +129,14 @@ impl Vault {
             _ => self.read_keys(tenant).await?,
         };
         Ok(Sealer { vault: self, keys, record, kind, id, generation: 0 })
+    }
+
+    /// The data keys of a tenant, as they were a minute ago at most.
+    pub(super) async fn keys_of(&self, tenant: &TenantId) -> Result<Arc<TenantKeys>, VaultError> {
+        match self.kept_keys(tenant) {
+            Some(keys) => Ok(keys),
+            None => self.read_keys(tenant).await,
+        }
     }
 
     fn kept_keys(&self, tenant: &TenantId) -> Option<Arc<TenantKeys>> {

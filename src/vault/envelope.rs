@@ -3,7 +3,7 @@
 //! `version (1) | data-key id (8) | nonce (12) | ciphertext and tag`. The associated data names the place (tenant, record
 //! kind, record id, field, generation), so that two ciphertexts swapped in the store open nothing.
 
-use crate::crypto::aead;
+use crate::crypto::{aead, hash::derived_key};
 use crate::domain::{DataKeyId, Id, TenantId};
 use crate::ports::{Chance, ChanceExt};
 use zeroize::Zeroizing;
@@ -25,10 +25,15 @@ pub(super) struct Place<'a> {
     pub generation: u64,
 }
 
+/// What the key of the audit trail is derived for.
+const AUDIT: &str = "grantkeep audit v1";
+
 /// One data key, ready to seal and open.
 pub(super) struct DataKey {
     pub id: DataKeyId,
     key: aead::Key,
+    /// What the tenant's audit trail is authenticated with.
+    pub audit: Zeroizing<[u8; 32]>,
 }
 
 /// Sealed bytes that open in no place, or not in this one.
@@ -37,7 +42,7 @@ pub(super) struct DoesNotOpen;
 
 impl DataKey {
     pub fn new(id: DataKeyId, bytes: &[u8; 32]) -> Self {
-        Self { id, key: aead::Key::new(bytes) }
+        Self { id, key: aead::Key::new(bytes), audit: Zeroizing::new(derived_key(bytes, AUDIT)) }
     }
 
     pub fn seal(

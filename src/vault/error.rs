@@ -6,7 +6,7 @@ use crate::telemetry::metrics;
 use std::time::Duration;
 
 /// What can go wrong between plaintext and storage. Names records and fields, never values.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VaultError {
     /// The store gave no answer.
     #[error(transparent)]
@@ -40,13 +40,20 @@ pub enum VaultError {
     /// The tenant is gone; its data key was destroyed.
     #[error("tenant {0} does not exist")]
     TenantGone(String),
+    /// A fault of ours: something was to be recorded by a process that was not told where.
+    #[error("this process writes no audit trail: it was started without one")]
+    NoTrail,
+    /// So much waits to be recorded that nothing more is taken.
+    #[error("the audit trail takes no more: {0} records wait to be written")]
+    TrailFull(usize),
 }
 
 /// The cause is logged here, once; what the caller hears has no cause in it.
 impl From<VaultError> for Refusal {
     fn from(error: VaultError) -> Self {
         match error {
-            VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => {
+            VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))
+            | VaultError::TrailFull(_) => {
                 tracing::warn!(%error, "the store did not answer");
                 metrics::store_error("vault");
                 Self::StoreUnavailable { retry_after: Duration::from_secs(1) }

@@ -3,8 +3,8 @@
 use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
-    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, MailId, MemberId, ProviderId, SessionId,
-    TenantId,
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, InstanceId, MailId, MemberId, ProviderId,
+    SessionId, TenantId,
 };
 use crate::ports::store::Key;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
@@ -114,6 +114,21 @@ pub(super) fn parse_end_user_member(member: &str) -> Option<Slot> {
     parse_slot(&format!("{provider}:{end_user}:{account}"))
 }
 
+/// The audit trail of a tenant that one instance writes: a stream.
+pub(super) fn audit(tenant: &TenantId, instance: &InstanceId) -> Key {
+    Key::of_tenant(tenant, &format!("audit:{instance}"))
+}
+
+/// Where that trail stands.
+pub(super) fn audit_head(tenant: &TenantId, instance: &InstanceId) -> Key {
+    Key::of_tenant(tenant, &format!("audit-head:{instance}"))
+}
+
+/// Members are the instances that wrote a trail for the tenant.
+pub(super) fn audit_instances(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:audit-instances")
+}
+
 pub(super) fn session(hash: &str) -> Key {
     Key::alone("session", hash)
 }
@@ -141,6 +156,11 @@ pub(super) fn pending_sign_up(hash: &str) -> Key {
 
 pub(super) fn password_reset(hash: &str) -> Key {
     Key::alone("password-reset", hash)
+}
+
+/// Every shard of the index of all tenants.
+pub(super) fn tenant_shards() -> impl Iterator<Item = Key> {
+    (0..TENANT_SHARDS).map(|shard| Key::of_shard("tenants", shard))
 }
 
 /// The shard of the index of all tenants that this tenant is in.

@@ -8,7 +8,7 @@
 use super::fields::{Draft, Fields};
 use super::tenants::{DELETING, TenantStatus, still_active};
 use super::{Authority, Vault, VaultError, keys, members, tenants};
-use crate::domain::{ApiKeyId, AttemptId, Id, MemberId, ProviderId, TenantId, Who};
+use crate::domain::{ApiKeyId, AttemptId, Id, InstanceId, MemberId, ProviderId, TenantId, Who};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Key, Record, Value, Write};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ struct Belonging {
     records: fn(&TenantId, &str) -> Vec<Key>,
 }
 
-/// All that a tenant has besides its members and its own record, in the order in which it goes. What is not here stays: a new
+/// All that a tenant has besides its members, its own record and its audit trails, in the order in which it goes. What is not here stays: a new
 /// kind of record gets a line. Sessions have none, they end by themselves.
 const BELONGINGS: &[Belonging] = &[
     Belonging { index: keys::api_keys, records: api_key },
@@ -39,6 +39,12 @@ fn api_key(tenant: &TenantId, id: &str) -> Vec<Key> {
 
 fn connection(tenant: &TenantId, slot: &str) -> Vec<Key> {
     keys::parse_slot(slot).map(|slot| keys::connection(tenant, &slot)).into_iter().collect()
+}
+
+/// The trail of an instance, and its head.
+fn trail(tenant: &TenantId, instance: &str) -> Vec<Key> {
+    let keys = |id| vec![keys::audit(tenant, &id), keys::audit_head(tenant, &id)];
+    InstanceId::parse(instance).map(keys).unwrap_or_default()
 }
 
 fn integration(tenant: &TenantId, provider: &str) -> Vec<Key> {
@@ -113,6 +119,7 @@ impl<'a> Leaving<'a> {
         let key = keys::tenant(tenant);
         let Some(record) = self.vault.store.get(&key).await? else {
             // It was deleted, and whoever did that was killed before the last word.
+            self.drop_trails(tenant).await?;
             self.forget(tenant).await?;
             return Ok(None);
         };
@@ -161,7 +168,24 @@ impl<'a> Leaving<'a> {
         let gone = Write::Delete { key: keys::tenant(tenant) };
         store.apply(Batch::new().when(leaving(tenant)).then(gone)).await?;
         self.vault.data_keys.forget(tenant);
+        self.drop_trails(tenant).await?;
         self.forget(tenant).await
+    }
+
+    /// Removes the audit trails of a tenant that is gone: as long as its record is there, every instance may go on writing
+    /// them.
+    async fn drop_trails(&self, tenant: &TenantId) -> Result<(), VaultError> {
+        let (index, gone) = (keys::audit_instances(tenant), Guard::Absent(keys::tenant(tenant)));
+        loop {
+            let members = self.vault.store.scan(&index, "", None, PAGE).await?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            let batch = without(Batch::new().when(gone.clone()), &index, members, |id| trail(tenant, id));
+            if !self.vault.store.apply(batch).await?.applied() {
+                return Ok(());
+            }
+        }
     }
 
     /// Gives the addresses of the members back, and removes the members.

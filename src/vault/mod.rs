@@ -26,7 +26,7 @@ mod sign_ups;
 mod tenants;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
-pub use audit::Audit;
+pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFault, Verified};
 pub use authority::{Authority, Unproven};
 pub use connections::{
     Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
@@ -51,7 +51,7 @@ pub use tenants::{Tenant, TenantStatus, Tenants};
 use crate::domain::{ApiKeyId, TenantId};
 use crate::ports::store::Store;
 use crate::ports::{Chance, Clock};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Everything that is kept, behind types.
 pub struct Vault {
@@ -60,6 +60,7 @@ pub struct Vault {
     chance: Arc<dyn Chance>,
     keyring: Keyring,
     data_keys: data_keys::Cache,
+    trail: OnceLock<Arc<audit::Trail>>,
 }
 
 impl Vault {
@@ -70,7 +71,7 @@ impl Vault {
         chance: Arc<dyn Chance>,
         keyring: Keyring,
     ) -> Self {
-        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new() }
+        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new(), trail: OnceLock::new() }
     }
 
     /// The connections of the tenant that `by` proves.

@@ -163,6 +163,26 @@ pub const RECORDS: &[RecordSchema] = &[
         ],
     },
     RecordSchema { kind: "completion", fields: &[("session", Plain), ("tenant", Plain)] },
+    // An entry of a stream: it has `v` and no `rev`.
+    RecordSchema {
+        kind: "audit",
+        fields: &[("sequence", Plain), ("event", Plain), ("data_key", Plain), ("mac", Plain)],
+    },
+    RecordSchema {
+        kind: "audit-head",
+        fields: &[
+            ("sequence", Plain),
+            ("mac", Plain),
+            ("time", Plain),
+            ("checkpoint_sequence", Plain),
+            ("checkpoint_mac", Plain),
+            ("checkpoint_time", Plain),
+            ("checkpoint_made_at", Plain),
+            ("checkpoint_retention", Plain),
+            ("checkpoint_key", Plain),
+            ("checkpoint_seal", Plain),
+        ],
+    },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {
         kind: "mail",

@@ -174,6 +174,7 @@ pub const PROVES: &[(&str, &str)] = &[
         "src/vault/leaving.rs",
         "its record says that the tenant is being deleted: nobody else acts for it any more",
     ),
+    ("src/accounts/sign_up.rs", "the link of a mail was followed, and made the tenant"),
     ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];
 

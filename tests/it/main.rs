@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod audit;
 mod canary;
 mod commands;
 mod cut_short;

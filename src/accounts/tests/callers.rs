@@ -88,7 +88,7 @@ async fn keys_are_listed_and_revoked_within_a_tenant() {
 
     house.sign_up("eve@example.com", "a phrase of eve's own", None).await.unwrap();
     let token = house.token().await;
-    house.accounts.verify(&token).await.unwrap();
+    house.accounts.verify(&token, &Origin::default()).await.unwrap();
     let eve = house.login("eve@example.com", "a phrase of eve's own").await.unwrap();
     let what = format!("API key {}", first.id);
     assert_eq!(

@@ -74,11 +74,11 @@ async fn a_link_that_nobody_got_is_gone_and_one_that_may_have_come_is_good() {
     let tokens: Vec<Ticket> = house.came().iter().map(token).collect();
     let [refused, doubtful, sent] = &tokens[..] else { panic!("{} tries", tokens.len()) };
     assert!(house.accounts.pending(refused).await.unwrap().is_none());
-    let activated = house.accounts.verify(doubtful).await.unwrap();
+    let activated = house.accounts.verify(doubtful, &Origin::default()).await.unwrap();
     assert!(matches!(activated, Activation::Activated(_)), "{activated:?}");
     assert!(house.login(ADA, PASSWORD).await.is_ok());
     // The other link of the same sign-up says the same, and makes nothing anew.
-    assert_eq!(house.accounts.verify(sent).await.unwrap(), activated);
+    assert_eq!(house.accounts.verify(sent, &Origin::default()).await.unwrap(), activated);
     assert!(house.login(ADA, PASSWORD).await.is_ok());
 }
 

@@ -8,10 +8,10 @@ mod sign_ups;
 use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::SystemChance;
-use crate::domain::{EmailAddress, Password, Refusal, Secret, Ticket, Timestamp};
-use crate::ports::store::{Batch, Key, Outcome, Record, Store, StoreError};
+use crate::domain::{EmailAddress, Origin, Password, Refusal, Secret, Ticket, Timestamp};
+use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk};
 use crate::ports::{Mail, MailError};
-use crate::vault::{Activation, Keyring, Slot};
+use crate::vault::{Activation, AuditOptions, Keyring, Slot};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -67,6 +67,15 @@ impl Store for CountedStore {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         self.store.scan(index, prefix, after, limit).await
+    }
+
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
+        self.store.entries(stream, walk, limit).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
@@ -161,10 +170,11 @@ impl House {
         let mailer = Arc::new(Mailbox { mails: mail_works.then_some(mailbox), faults: Mutex::default() });
         let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
         let chance = Arc::new(CountedChance::default());
-        let vault = Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring);
+        let vault = Arc::new(Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring));
         let tasks = Tasks::new(tokio::runtime::Handle::current());
+        vault.write_audit(AuditOptions { instance: SystemChance.id(), retention: None }, &tasks);
         let at = mailer.clone();
-        let accounts = Accounts::new(Arc::new(vault), clock.clone(), chance.clone(), at, tasks, settings);
+        let accounts = Accounts::new(vault, clock.clone(), chance.clone(), at, tasks, settings);
         Self { accounts, clock, store, chance, mailer, mails, _folder: folder }
     }
 
@@ -193,7 +203,10 @@ impl House {
     async fn ada(&mut self) -> Caller {
         self.sign_up(ADA, PASSWORD, None).await.unwrap();
         let token = self.token().await;
-        assert!(matches!(self.accounts.verify(&token).await, Ok(Activation::Activated(_))));
+        assert!(matches!(
+            self.accounts.verify(&token, &Origin::default()).await,
+            Ok(Activation::Activated(_))
+        ));
         self.login(ADA, PASSWORD).await.unwrap()
     }
 

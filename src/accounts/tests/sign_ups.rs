@@ -11,8 +11,10 @@ async fn a_link_makes_a_member() {
     let token = house.token().await;
     let pending = house.accounts.pending(&token).await.unwrap().unwrap();
     assert_eq!((pending.email.as_str(), pending.product.as_str()), (ADA, "Acme"));
-    let Ok(Activation::Activated(tenant)) = house.accounts.verify(&token).await else { panic!("no tenant") };
-    assert!(matches!(house.accounts.verify(&token).await, Ok(Activation::UnknownLink)));
+    let Ok(Activation::Activated(tenant)) = house.accounts.verify(&token, &Origin::default()).await else {
+        panic!("no tenant")
+    };
+    assert!(matches!(house.accounts.verify(&token, &Origin::default()).await, Ok(Activation::UnknownLink)));
     let caller = house.login("ADA@example.com ", "seven\u{a0}tulips in a green vase").await.unwrap();
     assert_eq!(caller.authority().tenant(), &tenant);
     assert!(matches!(caller.who(), Who::Member(_)));
@@ -25,8 +27,8 @@ async fn a_link_activates_its_own_password_only() {
     let theirs = house.token().await;
     house.sign_up(ADA, PASSWORD, None).await.unwrap();
     let hers = house.token().await;
-    assert!(matches!(house.accounts.verify(&hers).await, Ok(Activation::Activated(_))));
-    assert!(matches!(house.accounts.verify(&theirs).await, Ok(Activation::AddressTaken)));
+    assert!(matches!(house.accounts.verify(&hers, &Origin::default()).await, Ok(Activation::Activated(_))));
+    assert!(matches!(house.accounts.verify(&theirs, &Origin::default()).await, Ok(Activation::AddressTaken)));
     assert!(house.login(ADA, PASSWORD).await.is_ok());
     assert_eq!(house.login(ADA, "somebody else's long one").await.err(), Some(Refusal::Unauthenticated));
 }
@@ -38,7 +40,7 @@ async fn a_link_grows_old() {
     let token = house.token().await;
     house.clock.advance(Duration::from_hours(24));
     assert!(house.accounts.pending(&token).await.unwrap().is_none());
-    assert!(matches!(house.accounts.verify(&token).await, Ok(Activation::UnknownLink)));
+    assert!(matches!(house.accounts.verify(&token, &Origin::default()).await, Ok(Activation::UnknownLink)));
 }
 
 #[tokio::test]
@@ -47,7 +49,7 @@ async fn an_owned_address_is_answered_like_any_other() {
     house.ada().await;
     assert_eq!(house.sign_up(ADA, "another long pass phrase", None).await, Ok(()));
     let token = house.token().await;
-    assert!(matches!(house.accounts.verify(&token).await, Ok(Activation::AddressTaken)));
+    assert!(matches!(house.accounts.verify(&token, &Origin::default()).await, Ok(Activation::AddressTaken)));
     assert!(house.login(ADA, PASSWORD).await.is_ok());
 }
 

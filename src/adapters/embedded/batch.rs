@@ -1,7 +1,7 @@
 //! A batch inside a transaction: looked at and changed in memory first, then written. A refused one writes nothing.
 
-use super::fault;
 use super::record::{REV, Row};
+use super::{fault, stream};
 use crate::domain::Timestamp;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Record, StoreError, Value, Write};
 use rusqlite::Connection;
@@ -103,12 +103,23 @@ impl<'a> View<'a> {
                     row.fields.retain(|(name, _)| !fields.contains(name));
                 }
             }
-            Write::Delete { key } => *self.change_row(key)? = None,
+            Write::Delete { key } => {
+                *self.change_row(key)? = None;
+                stream::forget(self.database, key.name()).map_err(|error| fault(&error))?;
+            }
             Write::IndexAdd { index, member } => {
                 self.member("INSERT OR IGNORE INTO member (list, name) VALUES (?1, ?2)", index, member)?;
             }
             Write::IndexRemove { index, member } => {
                 self.member("DELETE FROM member WHERE list = ?1 AND name = ?2", index, member)?;
+            }
+            Write::Append { stream, fields } => {
+                let fields = fields.iter().map(|(name, value)| (name.clone(), bytes(value, now)));
+                stream::append(self.database, stream.name(), &fields.collect::<Vec<_>>(), now)
+                    .map_err(|error| fault(&error))?;
+            }
+            Write::Trim { stream, before } => {
+                stream::trim(self.database, stream.name(), *before).map_err(|error| fault(&error))?;
             }
         }
         Ok(())
@@ -133,11 +144,14 @@ impl<'a> View<'a> {
 
 fn set(row: &mut Row, fields: &[(String, Value)], now: Timestamp) {
     for (name, value) in fields.iter().filter(|(name, _)| name != REV) {
-        let bytes = match value {
-            Value::Bytes(bytes) => bytes.clone(),
-            Value::Now(span) => now.plus(*span).as_millis().to_string().into_bytes(),
-        };
-        row.set(name, bytes);
+        row.set(name, bytes(value, now));
+    }
+}
+
+fn bytes(value: &Value, now: Timestamp) -> Vec<u8> {
+    match value {
+        Value::Bytes(bytes) => bytes.clone(),
+        Value::Now(span) => now.plus(*span).as_millis().to_string().into_bytes(),
     }
 }
 

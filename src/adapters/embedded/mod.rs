@@ -6,12 +6,13 @@
 mod batch;
 mod open;
 mod record;
+mod stream;
 mod writer;
 
 pub use open::OpenError;
 
 use crate::ports::Clock;
-use crate::ports::store::{Batch, Key, Outcome, Record, Store, StoreError, Value, Write};
+use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Value, Walk, Write};
 use async_trait::async_trait;
 use record::Row;
 use rusqlite::{Connection, ErrorCode};
@@ -119,8 +120,17 @@ impl Store for EmbeddedStore {
         })
     }
 
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
+        self.readers.with(|database| stream::read(database, stream.name(), walk, limit))
+    }
+
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        batch.check_partition()?;
+        batch.check()?;
         match self.writer.ask(Ask::Apply(batch)).await? {
             Answer::Applied(outcome) => Ok(outcome),
             Answer::Taken(_) => Err(crossed()),

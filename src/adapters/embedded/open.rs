@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this version writes, kept in the file's `user_version`.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 
 const TABLES: &str = "
     CREATE TABLE record (
@@ -16,6 +16,15 @@ const TABLES: &str = "
     CREATE INDEX record_expiry ON record (expires_at) WHERE expires_at IS NOT NULL;
     CREATE TABLE member (list TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (list, name)) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 1;";
+
+/// Streams: each with the place of its last entry, which outlives the entry, so that places grow whatever is removed.
+const STREAMS: &str = "
+    CREATE TABLE stream (name TEXT NOT NULL PRIMARY KEY, millis INTEGER NOT NULL, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE entry (
+        stream TEXT NOT NULL, millis INTEGER NOT NULL, number INTEGER NOT NULL, fields BLOB NOT NULL,
+        PRIMARY KEY (stream, millis, number)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 2;";
 
 /// Why the store did not open.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +82,10 @@ fn prepare(database: &Connection, version: i32) -> rusqlite::Result<()> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
     )?;
-    if version == 0 {
-        database.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+    for (schema, tables) in (1..).zip([TABLES, STREAMS]) {
+        if version < schema {
+            database.execute_batch(&format!("BEGIN IMMEDIATE; {tables} COMMIT;"))?;
+        }
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-fn encode(fields: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn encode(fields: &[(String, Vec<u8>)]) -> Vec<u8> {
     let size: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
     let mut bytes = Vec::with_capacity(1 + size);
     bytes.push(VERSION);
@@ -104,7 +104,7 @@ fn push(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend_from_slice(part);
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let (version, mut rest) = bytes.split_first()?;
     if *version != VERSION {
         return None;

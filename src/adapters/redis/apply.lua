@@ -1,14 +1,14 @@
 -- Does a batch, whole or not at all, and answers {number of the guard that did not hold or -1, time}.
 --
--- KEYS  the distinct names: first the records that are written, then the indexes that are, then the rest.
--- ARGV  1 how many records are written, 2 how many indexes are, 3 where the times begin,
+-- KEYS  the distinct names: first the records that are written, then the indexes that are, then the streams, then the rest.
+-- ARGV  1 how many records are written, 2 how many indexes are, 3 how many streams are, 4 where the times begin,
 --       then the number of guards and the guards, the number of writes and the writes,
 --       and the times: pairs of (place in ARGV, milliseconds from now). A field list ends with a slot for `rev`.
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local place = 3
+local place = 4
 local function word()
   place = place + 1
   return ARGV[place]
@@ -47,8 +47,11 @@ end
 for n = ARGV[1] + 1, ARGV[1] + ARGV[2] do
   redis.call('ZCARD', KEYS[n])
 end
+for n = ARGV[1] + ARGV[2] + 1, ARGV[1] + ARGV[2] + ARGV[3] do
+  redis.call('XLEN', KEYS[n])
+end
 
-for n = tonumber(ARGV[3]), #ARGV, 2 do
+for n = tonumber(ARGV[4]), #ARGV, 2 do
   ARGV[tonumber(ARGV[n])] = string.format('%.0f', now + ARGV[n + 1])
 end
 
@@ -90,8 +93,15 @@ for _ = 1, number() do
     revs[n] = 0
   elseif kind == 'add' then
     redis.call('ZADD', key, 0, word())
-  else
+  elseif kind == 'remove' then
     redis.call('ZREM', key, word())
+  elseif kind == 'append' then
+    -- Not in parts: an entry has few enough fields.
+    local first = place + 2
+    place = place + 1 + ARGV[place + 1]
+    redis.call('XADD', key, '*', unpack(ARGV, first, place))
+  else
+    redis.call('XTRIM', key, 'MINID', word())
   end
 end
 return { -1, now }

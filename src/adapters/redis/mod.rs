@@ -1,4 +1,4 @@
-//! The store on Redis 7 or newer, or Valkey: a record is a hash, an index a sorted set, a batch one script.
+//! The store on Redis 7 or newer, or Valkey: a record is a hash, an index a sorted set, a stream a stream, a batch one script.
 //!
 //! Redis may be one server, a cluster, or a master under sentinels, with TLS or without: `url.rs` says how each is named,
 //! `topology.rs` whom to ask. A read is one pipeline on a connection of the calling thread, in a cluster one to each node
@@ -6,8 +6,9 @@
 //! the server's.
 //!
 //! An ACL user needs `~gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire +zadd
-//! +zrem +zcard +zrangebylex +time`, in a cluster also `+cluster|slots`; [`RedisStore::ping`] uses every one of them, so
-//! that a missing one shows at the start. With `+info +config|get` [`RedisStore::inspect`] sees how the server is set up.
+//! +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time`, in a cluster also `+cluster|slots`;
+//! [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start. With `+info +config|get`
+//! [`RedisStore::inspect`] sees how the server is set up.
 
 mod asking;
 mod connection;
@@ -18,6 +19,7 @@ mod inspect;
 mod script;
 mod sentinel;
 mod slots;
+mod streams;
 mod topology;
 mod url;
 
@@ -25,7 +27,9 @@ pub use inspect::{Inspection, RedisUnfit};
 pub use url::RedisUrlError;
 
 use crate::domain::Secret;
-use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Store, StoreError, Value, Write};
+use crate::ports::store::{
+    Batch, EntryId, Guard, Key, Outcome, Record, Store, StoreError, Value, Walk, Write,
+};
 use asking::{Asker, Question};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -92,6 +96,7 @@ impl RedisStore {
     /// for: without one nothing can be written, but what is there can be read.
     async fn ping_at(&self, partition: &str) -> Result<(), StoreError> {
         let (key, index) = (Key::alone("ping", partition), Key::alone("ping-index", partition));
+        let stream = Key::alone("ping-stream", partition);
         let field = |name: &str| vec![(name.to_owned(), Value::Now(Duration::ZERO))];
         let (put, set) = (field("at"), field("again"));
         let batch = Batch::new()
@@ -102,9 +107,14 @@ impl RedisStore {
             .then(Write::Unset { key: key.clone(), fields: vec!["again".to_owned()] })
             .then(Write::IndexAdd { index: index.clone(), member: "ping".to_owned() })
             .then(Write::IndexRemove { index: index.clone(), member: "ping".to_owned() })
-            .then(Write::Delete { key: key.clone() });
+            .then(Write::Delete { key: key.clone() })
+            .then(Write::Append { stream: stream.clone(), fields: field("at") })
+            .then(Write::Trim { stream: stream.clone(), before: EntryId { millis: u64::MAX, number: 0 } })
+            .then(Write::Delete { key: stream.clone() });
         self.get(&key).await?;
         self.scan(&index, "", None, 1).await?;
+        self.entries(&stream, Walk::Up(None), 1).await?;
+        self.entries(&stream, Walk::Down(None), 1).await?;
         let mut take = script::TAKE.prepare_invoke();
         take.key(key.name());
         record(self.asker.try_out(partition, &take).await?)?;
@@ -152,8 +162,21 @@ impl Store for RedisStore {
         redis::from_redis_value(answer).map_err(|_| fault::shape("ZRANGEBYLEX"))
     }
 
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
+        if limit == 0 {
+            // Redis has another answer to this than an empty list.
+            return Ok(Vec::new());
+        }
+        streams::entries(self.read_one(streams::question(stream, walk, limit)).await?)
+    }
+
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        batch.check_partition()?;
+        batch.check()?;
         // An empty batch may go anywhere.
         let partition = batch.keys().next().map_or("", Key::partition);
         self.asker.write(partition, &script::invocation(&batch)).await.map(script::outcome)

@@ -17,7 +17,28 @@ pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_
 const LONGEST: u128 = 1_000_000_000_000_000;
 
 /// Words of the script in the order of its head.
-const HEAD: usize = 3;
+const HEAD: usize = 4;
+
+/// What a write wants to find under its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Record,
+    Index,
+    Stream,
+    /// A deletion: whatever it is.
+    Any,
+}
+
+impl Kind {
+    fn of(write: &Write) -> Self {
+        match write {
+            Write::Put { .. } | Write::Set { .. } | Write::Unset { .. } => Self::Record,
+            Write::IndexAdd { .. } | Write::IndexRemove { .. } => Self::Index,
+            Write::Append { .. } | Write::Trim { .. } => Self::Stream,
+            Write::Delete { .. } => Self::Any,
+        }
+    }
+}
 
 /// The arguments of `apply.lua`.
 #[derive(Default)]
@@ -31,11 +52,10 @@ struct Call<'a> {
 /// The call that does `batch`.
 pub(super) fn invocation(batch: &Batch) -> Invocation {
     let mut call = Call::default();
-    let of_index = |write: &&Write| matches!(write, Write::IndexAdd { .. } | Write::IndexRemove { .. });
-    batch.writes.iter().filter(|write| !of_index(write)).for_each(|write| call.know(write.key()));
-    let records = call.keys.len();
-    batch.writes.iter().filter(of_index).for_each(|write| call.know(write.key()));
-    let indexes = call.keys.len() - records;
+    let records = call.know_all(batch, Kind::Record);
+    let indexes = call.know_all(batch, Kind::Index);
+    let streams = call.know_all(batch, Kind::Stream);
+    call.know_all(batch, Kind::Any);
     batch.guards.iter().for_each(|guard| call.know(guard.key()));
 
     call.count(batch.guards.len());
@@ -47,7 +67,7 @@ pub(super) fn invocation(batch: &Batch) -> Invocation {
     for key in &call.keys {
         invocation.key(key);
     }
-    invocation.arg(records).arg(indexes).arg(HEAD + call.words.len() + 1);
+    invocation.arg(records).arg(indexes).arg(streams).arg(HEAD + call.words.len() + 1);
     for word in &call.words {
         invocation.arg(word.as_slice());
     }
@@ -64,6 +84,13 @@ pub(super) fn outcome((refused, now): (i64, i64)) -> Outcome {
 }
 
 impl<'a> Call<'a> {
+    /// Knows the keys of the writes of one kind; how many were new.
+    fn know_all(&mut self, batch: &'a Batch, kind: Kind) -> usize {
+        let before = self.keys.len();
+        batch.writes.iter().filter(|write| Kind::of(write) == kind).for_each(|write| self.know(write.key()));
+        self.keys.len() - before
+    }
+
     fn know(&mut self, key: &'a Key) {
         let next = self.keys.len() + 1;
         let place = *self.places.entry(key.name()).or_insert(next);
@@ -134,6 +161,15 @@ impl<'a> Call<'a> {
                 self.head("remove", index);
                 self.word(member.as_str());
             }
+            Write::Append { stream, fields } => {
+                self.head("append", stream);
+                self.count(2 * fields.len());
+                self.pairs(fields);
+            }
+            Write::Trim { stream, before } => {
+                self.head("trim", stream);
+                self.word(before.to_string());
+            }
         }
     }
 
@@ -141,6 +177,12 @@ impl<'a> Call<'a> {
         self.head(kind, key);
         self.word(lives.map(|lives| lives.as_millis().min(LONGEST).to_string()).unwrap_or_default());
         self.count(2 * fields.len() + 2);
+        self.pairs(fields);
+        self.word("rev");
+        self.word("");
+    }
+
+    fn pairs(&mut self, fields: &[(String, Value)]) {
         for (field, value) in fields {
             self.word(field.as_str());
             match value {
@@ -151,7 +193,5 @@ impl<'a> Call<'a> {
                 }
             }
         }
-        self.word("rev");
-        self.word("");
     }
 }

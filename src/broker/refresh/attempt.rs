@@ -5,7 +5,7 @@ use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
 use crate::broker::client::{Client, Taken};
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
-use crate::domain::{ReauthorizationReason, Refusal, Secret, Timestamp};
+use crate::domain::{Action, Deed, ReauthorizationReason, Refusal, Secret, Timestamp};
 use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{Attempt, Committed, Connection, Doubt, Failure, Fresh, MoreToken, Status, Tokens};
@@ -188,7 +188,11 @@ impl Broker {
             self.revoke_unwanted(&claimed, &tokens).await;
         }
         match stored? {
-            Committed::Stored(connection) => Ok(Landed::Fresh(connection)),
+            Committed::Stored(connection) => {
+                let deed = Deed::done(Action::ConnectionRefreshed);
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Fresh(connection))
+            }
             Committed::Superseded(None) => {
                 self.revoke_unwanted(&claimed, &tokens).await;
                 Ok(Landed::Kept(None, Refusal::ConnectionNotFound))
@@ -242,12 +246,22 @@ impl Broker {
         refusal: Refusal,
     ) -> Result<Landed, Refusal> {
         match self.store(&claimed, &Brought::Nothing(failure)).await? {
-            Committed::Stored(connection) => Ok(Landed::Kept(Some(connection), refusal)),
+            Committed::Stored(connection) => {
+                let deed = Deed { outcome: refusal.code(), ..Deed::done(Action::ConnectionRefreshed) };
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Kept(Some(connection), refusal))
+            }
             Committed::Superseded(now) => Ok(match self.overtaken(claimed.ask, now.as_deref()).await? {
                 Some(landed) => landed,
                 None => Landed::Kept(now, refusal),
             }),
         }
+    }
+
+    async fn record_refresh(&self, ask: &Ask, connection: &Connection, deed: Deed) -> Result<(), Refusal> {
+        let deed = connection.slot.named_in(deed).about("connection", &connection.id);
+        let deed = deed.about("generation", connection.generation);
+        Ok(self.vault.audit(&ask.by).record(deed).await?)
     }
 
     /// What is there instead of the outcome that came too late.

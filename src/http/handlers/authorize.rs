@@ -141,7 +141,11 @@ pub(super) async fn open(call: Call) -> Answer {
     let found = call.loose_query().into_iter().find(|(name, _)| name == "session");
     let ticket = Ticket::new(found.ok_or(Refusal::SessionRefused(SessionFault::Link))?.1);
     let provider = call.provider("provider")?;
-    let way = call.broker().open(&provider, &ticket).await.map_err(|refused| call.refuse(refused))?;
+    let way = call
+        .broker()
+        .open(&provider, &ticket, &call.origin())
+        .await
+        .map_err(|refused| call.refuse(refused))?;
     match way {
         Way::Away(opened) => away(&opened),
         Way::Page(asked) => {
@@ -158,7 +162,8 @@ pub(super) async fn start(call: Call) -> Answer {
     let cookies = call.cookies();
     let cookie = |name: &str| cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let own_site = origin::is_own_page(call.request.headers(), &call.state.origin);
-    let start = Start { ticket: &ticket, proof: &proof, cookie: &cookie, own_site };
+    let origin = call.origin();
+    let start = Start { ticket: &ticket, proof: &proof, cookie: &cookie, own_site, origin: &origin };
     let opened = call.broker().start(&call.provider("provider")?, start).await;
     away(&opened.map_err(|refused| call.refuse(refused))?)
 }
@@ -239,6 +244,7 @@ pub(super) async fn callback(call: Call) -> Answer {
         provider: call.path("provider"),
         query: &query,
         cookie: &cookie,
+        origin: &call.origin(),
     };
     let next = call.broker().callback(arrival).await.map_err(|refused| call.refuse(refused))?;
     Ok(see_other(&next))

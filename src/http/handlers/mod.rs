@@ -1,6 +1,7 @@
 //! Handlers: each takes the fields out, makes one call below, and answers.
 
 mod api_keys;
+mod audit;
 mod authorize;
 mod connections;
 mod imports;
@@ -58,6 +59,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::ShowTenant => known(tenant::show),
         RouteName::ChangeTenant => known(tenant::change),
         RouteName::DeleteTenant => known(tenant::delete),
+        RouteName::ListAudit => known(audit::list),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
         RouteName::Document => open(document),
@@ -87,6 +89,7 @@ pub(super) fn described(name: RouteName) -> Description {
         RouteName::ListConnections => connections::list_described(),
         RouteName::ShowConnection => connections::show_described(),
         RouteName::DeleteConnection => connections::delete_described(),
+        RouteName::ListAudit => audit::list_described(),
         RouteName::ListProviders => providers::list_described(),
         RouteName::ShowProvider => providers::show_described(),
         RouteName::ShowApiKey => api_keys::show_described(),

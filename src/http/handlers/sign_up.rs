@@ -87,7 +87,7 @@ pub(super) fn show_described() -> Description {
 /// `POST /verify-email`: the button.
 pub(super) async fn verify(call: Call) -> Answer {
     let TokenField { token } = call.fields()?;
-    match call.accounts().verify(&token).await? {
+    match call.accounts().verify(&token, &call.origin()).await? {
         Activation::Activated(tenant) if call.wants_json() => {
             json(StatusCode::OK, &VerifiedAnswer { status: "verified", tenant: &tenant })
         }

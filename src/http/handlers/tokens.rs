@@ -121,7 +121,10 @@ pub(super) async fn get_access_token(call: Call) -> Answer {
         token: fields.token,
     };
     let Authenticated { caller, connection } = call.authenticate(Some(&slot)).await?;
-    caller.may_use(&slot.provider)?;
+    if let Err(refusal) = caller.may_use(&slot.provider) {
+        call.broker().token_refused(caller.authority(), &slot, &refusal).await;
+        return Err(refusal);
+    }
     let handout = call.broker().access_token(caller.authority(), &slot, wish, connection).await?;
     json(StatusCode::OK, &TokenAnswer::of(&handout))
 }

@@ -5,8 +5,8 @@
 
 use super::words::{KeyScopeWord, reference};
 use crate::domain::{
-    AccessToken, Account, ApiKeyId, ClientSecret, CodeVerifier, ConnectionId, EndUserId, Id, Password,
-    ProviderId, RefreshToken, Scopes, SessionId, TenantId, Ticket, Timestamp,
+    AccessToken, Account, ApiKeyId, ClientSecret, CodeVerifier, ConnectionId, EndUserId, Id, InstanceId,
+    Password, ProviderId, RefreshToken, Scopes, SessionId, TenantId, Ticket, Timestamp,
 };
 use crate::http::body::{Limit, Seconds};
 use std::borrow::Cow;
@@ -77,6 +77,7 @@ schemas! {
     TenantId as "TenantId" = id::<TenantId>("A tenant's id.");
     ApiKeyId as "ApiKeyId" = id::<ApiKeyId>("The public part of an API key.");
     ConnectionId as "ConnectionId" = id::<ConnectionId>("A connection's id; stays when the end user connects again.");
+    InstanceId as "InstanceId" = id::<InstanceId>("The server process that wrote a record.");
     SessionId as "SessionId" = id::<SessionId>("A session's public id, good for logs.");
     ProviderId as "ProviderId" = matching("^[a-z0-9][a-z0-9-]*$", "A provider's id, such as `slack`.")
         .min_length(Some(1))

@@ -1,7 +1,29 @@
 //! The audit trail: what was done in a tenant's name, by whom, from where, and how it ended.
+//!
+//! Each instance writes a trail of its own for each tenant: a stream, whose records are numbered and chained by MACs (`chain`).
+//! `trail` and `append` write, `list` reads, `trim` lets go what is old enough, `verify` finds what is not as it was written.
+
+mod append;
+mod chain;
+mod check;
+mod event;
+mod heads_log;
+mod list;
+mod trail;
+mod trim;
+mod verify;
+mod walk;
+
+pub use event::AuditRecord;
+pub use heads_log::HeadsLog;
+pub use list::AuditFilter;
+pub use trail::AuditOptions;
+pub(super) use trail::Trail;
+pub use verify::{TrailFault, Verified};
 
 use super::{Authority, Vault, VaultError};
 use crate::domain::Deed;
+use crate::ports::store::StoreError;
 
 /// The audit trail of one tenant.
 pub struct Audit<'a> {
@@ -15,9 +37,25 @@ impl<'a> Audit<'a> {
     }
 
     /// Records a deed of the actor that `by` names. When it returns, the store has it.
-    #[expect(clippy::unused_async, reason = "it will ask the store")]
+    ///
+    /// An error comes of a hand-out that could not be recorded: the token must not leave. What has happened already does not
+    /// unhappen for want of a record: that waits in this process and is written as soon as the store takes it, and here is no
+    /// error.
     pub async fn record(&self, deed: Deed) -> Result<(), VaultError> {
-        tracing::trace!(tenant = %self.by.tenant(), action = deed.action.as_str(), now = %self.vault.clock.now(), "a deed");
-        Ok(())
+        let heard = self.push(deed)?;
+        let ended = || StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
+        heard.await.unwrap_or_else(|_| Err(ended().into()))
+    }
+
+    /// The same for whoever cannot wait, or has nothing to say where it fails.
+    pub fn note(&self, deed: Deed) {
+        if let Err(error) = self.push(deed) {
+            tracing::error!(tenant = %self.by.tenant(), %error, "a deed is not recorded");
+        }
+    }
+
+    fn push(&self, deed: Deed) -> Result<tokio::sync::oneshot::Receiver<Result<(), VaultError>>, VaultError> {
+        let trail = self.vault.trail.get().ok_or(VaultError::NoTrail)?;
+        trail.push(self.by, deed, self.vault.clock.now())
     }
 }

@@ -1,8 +1,8 @@
 //! The shape of a connection's record, and how its tokens are sealed into it.
 
 use crate::domain::{
-    AccessToken, Account, AttemptId, ConnectionId, EndUserId, GrantId, ProviderId, ReauthorizationReason,
-    RefreshToken, Scopes, Timestamp,
+    AccessToken, Account, AttemptId, ConnectionId, Deed, EndUserId, GrantId, ProviderId,
+    ReauthorizationReason, RefreshToken, Scopes, Timestamp,
 };
 use crate::ports::store::{Key, Record, Value};
 use crate::vault::fields::{Draft, Fields, read_scopes};
@@ -23,6 +23,15 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Says of a deed that it was done to this slot.
+    pub fn named_in(&self, deed: Deed) -> Deed {
+        let deed = deed.about("provider", &self.provider).about("end_user", self.end_user.as_str());
+        match self.account.as_str() {
+            "" => deed,
+            account => deed.about("account", account),
+        }
+    }
+
     pub(in crate::vault) fn read(fields: Fields<'_>) -> Result<Self, VaultError> {
         Ok(Self {
             provider: fields.parsed("provider", ProviderId::parse)?,

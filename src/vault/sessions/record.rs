@@ -1,6 +1,6 @@
 //! The shape of a session's record.
 
-use crate::domain::{ConnectionId, Scopes, SessionId, TenantId, Timestamp};
+use crate::domain::{ConnectionId, Deed, Scopes, SessionId, TenantId, Timestamp};
 use crate::ports::store::{Key, Record, Value};
 use crate::vault::fields::{Draft, Fields};
 use crate::vault::{Slot, VaultError};
@@ -81,6 +81,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Says of a deed that it was done to this session.
+    pub fn named_in(&self, deed: Deed) -> Deed {
+        self.made.slot.named_in(deed.about("session", &self.id))
+    }
+
     /// What the cookie of its openings is called after: the first 8 hexadecimal digits of the ticket's hash.
     pub fn cookie_tag(&self) -> &str {
         self.hash.get(..8).unwrap_or(&self.hash)

@@ -70,6 +70,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         // Goes with the cookie of its page: `sessions::page_finish`.
         | RouteName::StartAuthorization
         | RouteName::Callback
+        | RouteName::ListAudit
         | RouteName::ListConnections
         | RouteName::ShowConnection
         | RouteName::DeleteConnection

@@ -24,12 +24,15 @@ impl Written {
             let text = |n: usize| {
                 command.get(n).map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default()
             };
-            if !matches!(text(0).to_uppercase().as_str(), "HSET" | "HMSET" | "HSETNX") {
-                continue;
-            }
-            for pair in command[2..].chunks(2) {
+            let fields = match text(0).to_uppercase().as_str() {
+                "HSET" | "HMSET" | "HSETNX" => &command[2..],
+                // After the name comes the place.
+                "XADD" => &command[3..],
+                _ => continue,
+            };
+            for pair in fields.chunks(2) {
                 // What the adapter tries its commands on; never kept, and never a record.
-                if kind(&text(1)) == "ping" {
+                if ["ping", "ping-stream"].contains(&kind(&text(1))) {
                     continue;
                 }
                 let field = String::from_utf8_lossy(&pair[0]).into_owned();
@@ -134,7 +137,7 @@ pub fn redis_now(redis: &RedisServer) -> Vec<u8> {
         let dump: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query(&mut connection).expect("it answers");
         bytes.extend_from_slice(key.as_bytes());
         bytes.extend(dump.unwrap_or_default());
-        for value in hash(redis, &key) {
+        for value in hash(redis, &key).into_iter().chain(stream(redis, &key)) {
             bytes.extend_from_slice(value.0.as_bytes());
             bytes.extend(value.1);
         }
@@ -162,6 +165,18 @@ pub fn hash(redis: &RedisServer, key: &str) -> BTreeMap<String, Vec<u8>> {
         "hash" => redis.say(&["HGETALL", key]),
         _ => BTreeMap::new(),
     }
+}
+
+/// An entry of a stream: its place and its fields.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
+/// The fields of all entries; none where it is no stream.
+fn stream(redis: &RedisServer, key: &str) -> Vec<(String, Vec<u8>)> {
+    if redis.say::<String>(&["TYPE", key]) != "stream" {
+        return Vec::new();
+    }
+    let entries: Vec<Entry> = redis.say(&["XRANGE", key, "-", "+"]);
+    entries.into_iter().flat_map(|(_, fields)| fields).collect()
 }
 
 /// Records that lack the two fields every one has.

@@ -35,11 +35,23 @@ fn reset(link: &mut redis::Connection) {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(link).expect("it answers");
 }
 
-/// Key and connection are read together. What proves one round trip: a client that waits for an answer before it asks
-/// again is read from twice, one that pipelines once; Redis counts the reads of its sockets in `total_reads_processed`.
-/// Both questions are far smaller than what one read takes, so they never come in two.
+/// What an append to the audit trail asks: one script, and what that asks itself.
+fn append() -> BTreeMap<String, u64> {
+    let asked =
+        [("evalsha", 1), ("time", 1), ("exists", 1), ("hget", 2), ("xlen", 1), ("xadd", 1), ("hset", 1)];
+    asked.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// What a token costs that is fresh: key and connection, and the record of the hand-out.
+fn read_and_append() -> BTreeMap<String, u64> {
+    BTreeMap::from([("hgetall".to_owned(), 2)]).into_iter().chain(append()).collect()
+}
+
+/// Key and connection are read together, and then the hand-out is recorded. What proves two round trips: a client that
+/// waits for an answer before it asks again is read from each time, one that pipelines once; Redis counts the reads of its
+/// sockets in `total_reads_processed`. All questions are far smaller than what one read takes, so none comes in two.
 #[tokio::test]
-async fn a_fresh_token_is_one_round_trip_and_no_write() {
+async fn a_fresh_token_is_one_read_and_one_append() {
     let (redis, stage) = counted().await;
     stage.connect("ada", LONG).await;
     let mut link = redis.connection();
@@ -51,13 +63,13 @@ async fn a_fresh_token_is_one_round_trip_and_no_write() {
         let answer = stage.token("ada").await.expect(200);
         let trips = reads(&mut link) - own;
         assert_eq!(answer.body["refresh"]["state"], "fresh");
-        assert_eq!(asked(&redis), BTreeMap::from([("hgetall".to_owned(), 2)]));
-        assert_eq!(trips, 1, "key and connection come in one round trip");
+        assert_eq!(asked(&redis), read_and_append());
+        assert_eq!(trips, 2, "key and connection come in one round trip, the record goes in another");
     }
 }
 
 /// With a password: no hash each time. Where one must be made, the owner of the address is looked up first; a caller who is
-/// remembered costs the member's record and the connection, and nothing else.
+/// remembered costs the member's record and the connection, and the record of the hand-out.
 #[tokio::test]
 async fn a_password_is_hashed_once() {
     let (redis, stage) = counted().await;
@@ -72,7 +84,7 @@ async fn a_password_is_hashed_once() {
         answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(200);
         costs.push(asked(&redis));
     }
-    let warm = BTreeMap::from([("hgetall".to_owned(), 2)]);
+    let warm = read_and_append();
     // The stage made its key with the same password: even the first is remembered.
     assert_eq!(costs, [warm.clone(), warm.clone(), warm]);
     let elsewhere = App::start(Stores::Embedded).await;
@@ -84,9 +96,10 @@ async fn a_password_is_hashed_once() {
 }
 
 /// What a refresh costs: the question that found the token too old, the flight's own look, the integration, the claim, the
-/// outcome, and the record read back. The scripts are two; what they ask themselves is counted with them.
+/// outcome, the record read back, and two records in the audit trail: the refresh and the hand-out. The scripts are four;
+/// what they ask themselves is counted with them.
 #[tokio::test]
-async fn a_refresh_is_two_scripts() {
+async fn a_refresh_is_four_scripts() {
     let (redis, stage) = counted().await;
     stage.connect("ada", LONG).await;
     // The data key is known and the scripts are loaded from here on.
@@ -95,7 +108,8 @@ async fn a_refresh_is_two_scripts() {
     stage.forced("ada").await.expect(200);
     let calls = asked(&redis);
     let count = |name: &str| calls.get(name).copied().unwrap_or_default();
-    assert_eq!(count("evalsha"), 2, "claim and outcome: {calls:?}");
+    assert_eq!(count("evalsha"), 4, "claim and outcome, and a record of each deed: {calls:?}");
+    assert_eq!(count("xadd"), 2, "the refresh and the hand-out: {calls:?}");
     assert_eq!(count("hgetall"), 5, "key and connection, connection, integration, outcome: {calls:?}");
     assert!(["eval", "script|load", "zadd", "zrem", "del"].iter().all(|name| count(name) == 0), "{calls:?}");
 }

@@ -6,7 +6,7 @@ use grantkeep::adapters::embedded::EmbeddedStore;
 use grantkeep::adapters::redis::{RedisOptions, RedisStore};
 use grantkeep::domain::{Id, TenantId, Timestamp};
 use grantkeep::ports::Clock;
-use grantkeep::ports::store::{Batch, Guard, Key, Outcome, Record, Store, Value, Write};
+use grantkeep::ports::store::{Batch, EntryId, Guard, Key, Outcome, Record, Store, Value, Write};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,6 +168,14 @@ pub fn add(index: &Key, member: &str) -> Write {
 
 pub fn remove(index: &Key, member: &str) -> Write {
     Write::IndexRemove { index: index.clone(), member: member.to_owned() }
+}
+
+pub fn append(stream: &Key, fields: &[(&str, &str)]) -> Write {
+    Write::Append { stream: stream.clone(), fields: values(fields) }
+}
+
+pub fn trim(stream: &Key, before: EntryId) -> Write {
+    Write::Trim { stream: stream.clone(), before }
 }
 
 /// What [`Bench::fields`] of such a record gives.

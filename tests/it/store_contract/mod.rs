@@ -36,3 +36,4 @@ mod redis_faults;
 mod redis_inspect;
 mod redis_only;
 mod redis_sentinel;
+mod streams;

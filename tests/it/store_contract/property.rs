@@ -2,18 +2,21 @@
 
 use super::bench::*;
 use grantkeep::domain::Timestamp;
-use grantkeep::ports::store::{Batch, Guard, Key, Outcome, Value, Write};
+use grantkeep::ports::store::{Batch, EntryId, Guard, Key, Outcome, Value, Walk, Write};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 type Fields = BTreeMap<String, Vec<u8>>;
+type Entry = Vec<(String, Vec<u8>)>;
 
 #[derive(Default)]
 struct Model {
     records: BTreeMap<String, (u64, Fields)>,
     indexes: BTreeMap<String, BTreeSet<String>>,
+    /// What stands in streams; where, only the store knows.
+    streams: BTreeMap<String, Vec<Entry>>,
 }
 
 impl Model {
@@ -60,7 +63,11 @@ impl Model {
             }
             Write::Delete { .. } => {
                 self.records.remove(&name);
+                self.streams.remove(&name);
             }
+            Write::Append { fields, .. } => self.streams.entry(name).or_default().push(plain(fields)),
+            // Before a place after all that is there.
+            Write::Trim { .. } => drop(self.streams.remove(&name)),
             Write::IndexAdd { member, .. } => {
                 self.indexes.entry(name).or_default().insert(member.clone());
             }
@@ -131,7 +138,16 @@ fn write(bench: &Bench, (kind, record, fields): &AnyWrite) -> Write {
     let lives = (kind % 16 == 1).then_some(Duration::from_hours(1));
     let member = MEMBERS[fields.len() % MEMBERS.len()].to_owned();
     let fields = fields.iter().map(|(name, n)| (field(*name), value(*n)));
-    match kind % 8 {
+    match kind % 11 {
+        8 | 9 => Write::Append {
+            stream: stream_key(bench, *record),
+            fields: fields.chain([("always".to_owned(), Value::from("x"))]).collect(),
+        },
+        10 if kind % 2 == 0 => Write::Delete { key: stream_key(bench, *record) },
+        10 => Write::Trim {
+            stream: stream_key(bench, *record),
+            before: EntryId { millis: u64::try_from(i64::MAX).unwrap(), number: 0 },
+        },
         0 | 1 => Write::Put { key, fields: fields.collect(), lives },
         2 | 3 => Write::Set { key, fields: fields.collect() },
         4 => Write::Unset { key, fields: fields.map(|(name, _)| name).collect() },
@@ -147,6 +163,10 @@ fn record_key(bench: &Bench, n: u8) -> Key {
 
 fn index_key(bench: &Bench, n: u8) -> Key {
     bench.key(&format!("index:{}", n % 2))
+}
+
+fn stream_key(bench: &Bench, n: u8) -> Key {
+    bench.key(&format!("stream:{}", n % 2))
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -188,6 +208,13 @@ async fn agree(bench: &Bench, steps: &[Step]) -> Result<(), TestCaseError> {
             let index = index_key(bench, n);
             let members: Vec<_> = model.indexes.get(index.name()).into_iter().flatten().cloned().collect();
             prop_assert_eq!(bench.scan(&index, "").await, members, "after {:?}", step);
+            let stream = stream_key(bench, n);
+            let entries = bench.store.entries(&stream, Walk::Up(None), 10_000).await.unwrap();
+            let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
+            let found: Vec<Vec<_>> =
+                entries.iter().map(|(_, record)| record.fields().map(owned).collect()).collect();
+            let expected = model.streams.get(stream.name()).cloned().unwrap_or_default();
+            prop_assert_eq!(found, expected, "after {:?}", step);
         }
     }
     Ok(())

@@ -78,7 +78,13 @@ async fn a_wrong_type_stops_a_batch_before_its_first_write() {
     let (good, list, hash) = (bench.key("good"), bench.key("list"), bench.key("hash"));
     let _: i64 = server.say(&["RPUSH", list.name(), "x"]);
     let _: i64 = server.say(&["HSET", hash.name(), "f", "v"]);
-    for wrong in [set(&list, &[("a", "1")]), put(&list, &[]), add(&hash, "m"), remove(&list, "m")] {
+    for wrong in [
+        set(&list, &[("a", "1")]),
+        put(&list, &[]),
+        add(&hash, "m"),
+        remove(&list, "m"),
+        append(&hash, &[("a", "1")]),
+    ] {
         let outcome = bench.store.apply(Batch::new().then(put(&good, &[])).then(wrong)).await;
         assert!(
             matches!(&outcome, Err(StoreError::Broken(text)) if text.contains("WRONGTYPE")),

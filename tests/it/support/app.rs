@@ -82,6 +82,7 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
         ("server.workers".to_owned(), "2".to_owned()),
         ("admin.port".to_owned(), "0".to_owned()),
         ("store.url".to_owned(), stores.url(folder)),
+        ("server.data_folder".to_owned(), folder.join("data").display().to_string()),
         ("vault.master_keys".to_owned(), new_master_key(Some("test"))),
         ("mail.url".to_owned(), format!("outbox:{outbox}")),
         ("upstream.allow_insecure".to_owned(), "true".to_owned()),

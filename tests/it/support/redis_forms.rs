@@ -40,7 +40,7 @@ impl Reached {
 
 /// What a user needs, as docs/operations.md says it; in a cluster [`IN_A_CLUSTER`] too.
 pub const RIGHTS: &str = "on >s3cret-word resetkeys ~gk:* -@all +@connection +evalsha +script|load +hgetall +hget +hset +hdel \
-    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +time";
+    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time";
 pub const IN_A_CLUSTER: &str = "+cluster|slots";
 const LOGIN: &str = "grantkeep:s3cret%2Dword@";
 const SENTINELS_WORD: &str = "watch word";

@@ -1,0 +1,336 @@
+//! What this process writes: for each tenant a queue of records, one append under way at a time, and what comes meanwhile goes
+//! with the next.
+//!
+//! A record that comes before what it tells (a token handed out) is written or refused, and its caller told. One that comes
+//! after (a change) cannot be refused any more: where the store does not take it, it waits here and is tried again until it is
+//! written or the process ends. Who asked need not stay: the writing runs on `Tasks`.
+
+use super::append::Known;
+use super::event::Event;
+use crate::domain::{Action, Deed, InstanceId, TenantId, Timestamp};
+use crate::ports::store::StoreError;
+use crate::ports::{ChanceExt, Tasks};
+use crate::telemetry::metrics;
+use crate::vault::{Authority, Vault, VaultError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// Records of one append at most.
+const GROUP: usize = 128;
+/// Records that may wait in this process; each has about half a kilobyte.
+const MOST_WAITING: usize = 20_000;
+/// Tenants whose heads are remembered.
+const MOST_KNOWN: usize = 10_000;
+/// The pause before a store that took nothing is asked again: the first one, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A head is logged at the latest after so many records.
+const LOGGED_EVERY: u64 = 1000;
+
+/// What a process needs to write trails.
+#[derive(Clone, Debug)]
+pub struct AuditOptions {
+    /// Whose trails they are.
+    pub instance: InstanceId,
+    /// How long records are kept; for ever where none is given.
+    pub retention: Option<Duration>,
+}
+
+/// A record that waits.
+pub(super) struct Pending {
+    pub event: Event,
+    /// What it tells has not happened yet, and will not if this cannot be written.
+    pub first: bool,
+    /// It was in an append whose outcome is not known.
+    pub doubtful: bool,
+    tell: Option<oneshot::Sender<Result<(), VaultError>>>,
+}
+
+impl Pending {
+    pub fn tell(&mut self, outcome: Result<(), VaultError>) {
+        if let Some(tell) = self.tell.take() {
+            // Who asked may be gone.
+            let _ = tell.send(outcome);
+        }
+    }
+
+    /// Whatever becomes of the record, its caller is to hear of what was done.
+    fn has_happened(&mut self) {
+        self.tell(Ok(()));
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    /// Those of tenants for whom something is under way.
+    queues: HashMap<TenantId, Queue>,
+    known: HashMap<TenantId, Known>,
+    /// All that waits, in the queues and beside them.
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    more: Arc<Notify>,
+}
+
+/// The trails that this process writes.
+pub(in crate::vault) struct Trail {
+    pub(super) instance: InstanceId,
+    pub(super) retention: Option<Duration>,
+    vault: Weak<Vault>,
+    tasks: Tasks,
+    table: Mutex<Table>,
+    stopping: AtomicBool,
+}
+
+impl Vault {
+    /// Lets this process write audit trails; to be called once, before anything is recorded. Where the process stops, it logs
+    /// where its trails stand.
+    pub fn write_audit(self: &Arc<Self>, options: AuditOptions, tasks: &Tasks) {
+        let trail = Arc::new(Trail {
+            instance: options.instance,
+            retention: options.retention,
+            vault: Arc::downgrade(self),
+            tasks: tasks.clone(),
+            table: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        if self.trail.set(Arc::clone(&trail)).is_err() {
+            return;
+        }
+        let waiting = tasks.clone();
+        tasks.start(async move {
+            waiting.stopping().await;
+            trail.stopping.store(true, Ordering::SeqCst);
+            trail.log_heads();
+        });
+    }
+
+    /// Logs where those trails of this process stand that went on since they were logged.
+    pub fn log_audit_heads(&self) {
+        if let Some(trail) = self.trail.get() {
+            trail.log_heads();
+        }
+    }
+}
+
+impl Trail {
+    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
+        // A panic while the table was held left it whole: every change of it is one call.
+        work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a deed into its tenant's queue; what comes back is told when it was written or given up.
+    pub fn push(
+        self: &Arc<Self>,
+        by: &Authority,
+        deed: Deed,
+        at: Timestamp,
+    ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
+        let (tell, heard) = oneshot::channel();
+        let first = deed.action == Action::TokenHandedOut && deed.outcome == "ok";
+        let event = Event::of(deed, by.actor(), at);
+        let pending = Pending { event, first, doubtful: false, tell: Some(tell) };
+        let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
+        let full = self.with(|table| {
+            if table.waiting >= MOST_WAITING {
+                return Some((pending, table.waiting));
+            }
+            table.waiting += 1;
+            if let Some(queue) = table.queues.get_mut(by.tenant()) {
+                queue.pending.push_back(pending);
+                queue.more.notify_one();
+                return None;
+            }
+            let queue = Queue { pending: VecDeque::from([pending]), more: Arc::default() };
+            let more = Arc::clone(&queue.more);
+            table.queues.insert(by.tenant().clone(), queue);
+            let (trail, tenant) = (Arc::clone(self), by.tenant().clone());
+            self.tasks.start(async move { trail.write(&vault, &tenant, &more).await });
+            None
+        });
+        match full {
+            Some((pending, waiting)) if pending.first => {
+                metrics::audit_records("refused", 1);
+                return Err(VaultError::TrailFull(waiting));
+            }
+            Some((mut pending, _)) => {
+                lost(by.tenant(), &pending);
+                pending.tell(Ok(()));
+            }
+            None => {}
+        }
+        Ok(heard)
+    }
+
+    /// Writes what waits for one tenant until nothing does.
+    async fn write(&self, vault: &Arc<Vault>, tenant: &TenantId, more: &Notify) {
+        let mut writing = Writing { trail: self, tenant, group: Vec::new(), ended: false };
+        let mut pause = PAUSE.0;
+        while self.fill(tenant, &mut writing.group) {
+            match self.append(vault, tenant, &mut writing.group).await {
+                Ok(()) => {
+                    self.done("stored", writing.group.drain(..), &Ok(()));
+                    pause = PAUSE.0;
+                }
+                Err(error) => {
+                    self.put_off(tenant, &mut writing.group, &error);
+                    if !writing.group.is_empty() {
+                        let dice = u32::from(vault.chance.bytes::<1>()[0]);
+                        tokio::select! {
+                            () = tokio::time::sleep(pause / 2 + pause * dice / 512) => {}
+                            // Who hands out a token must not wait for the end of a pause.
+                            () = more.notified() => {}
+                        }
+                        pause = (pause * 2).min(PAUSE.1);
+                    }
+                }
+            }
+        }
+        writing.ended = true;
+    }
+
+    /// Takes from the queue as much as one append may have; false, and no queue any more, where there is nothing to write.
+    fn fill(&self, tenant: &TenantId, group: &mut Vec<Pending>) -> bool {
+        self.with(|table| {
+            let Some(queue) = table.queues.get_mut(tenant) else { return !group.is_empty() };
+            let room = GROUP.saturating_sub(group.len()).min(queue.pending.len());
+            group.extend(queue.pending.drain(..room));
+            if group.is_empty() {
+                table.queues.remove(tenant);
+            }
+            !group.is_empty()
+        })
+    }
+
+    fn done(
+        &self,
+        outcome: &'static str,
+        records: impl Iterator<Item = Pending>,
+        told: &Result<(), VaultError>,
+    ) {
+        let mut count = 0;
+        for mut record in records {
+            count += 1;
+            record.tell(told.clone());
+        }
+        if count == 0 {
+            return;
+        }
+        let waiting = self.with(|table| {
+            table.waiting = table.waiting.saturating_sub(count);
+            table.waiting
+        });
+        metrics::audit_records(outcome, count);
+        metrics::audit_waiting(waiting);
+    }
+
+    /// Those that come before what they tell are refused, the others stay, unless there is nobody any more to keep them for. So
+    /// also in the queue: no caller waits behind what cannot be written.
+    fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
+        let queued = self.with(|table| {
+            let Some(queue) = table.queues.get_mut(tenant) else { return VecDeque::new() };
+            let all = std::mem::take(&mut queue.pending).into_iter();
+            let (first, others): (VecDeque<_>, VecDeque<_>) = all.partition(|record| record.first);
+            queue.pending = others;
+            queue.pending.iter_mut().for_each(Pending::has_happened);
+            first
+        });
+        let refused = group.extract_if(.., |record| record.first).chain(queued);
+        self.done("refused", refused, &Err(error.clone()));
+        if matches!(error, VaultError::TenantGone(_)) {
+            self.done("gone", group.drain(..), &Ok(()));
+        }
+        if group.is_empty() {
+            return;
+        }
+        tracing::error!(%tenant, %error, records = group.len(), "audit records wait to be stored");
+        metrics::audit_waiting(self.with(|table| table.waiting));
+        group.iter_mut().for_each(Pending::has_happened);
+    }
+
+    /// Those records of a group that are found to be stored.
+    pub(super) fn landed(&self, records: impl Iterator<Item = Pending>) {
+        self.done("stored", records, &Ok(()));
+    }
+
+    pub(super) fn known(&self, tenant: &TenantId) -> Option<Known> {
+        self.with(|table| table.known.get(tenant).cloned())
+    }
+
+    /// Remembers where a trail stands, and logs it now and then.
+    pub(super) fn know(&self, tenant: &TenantId, mut known: Known) {
+        self.with(|table| {
+            // Once the process stops, each time may be the last.
+            let logged_every = if self.stopping.load(Ordering::SeqCst) { 1 } else { LOGGED_EVERY };
+            known.logged = table.known.get(tenant).map_or(known.logged, |before| before.logged);
+            if known.link.sequence >= known.logged.saturating_add(logged_every) {
+                self.log_head(tenant, &mut known);
+            }
+            if table.known.len() >= MOST_KNOWN && !table.known.contains_key(tenant) {
+                let idle = |tenant: &TenantId| !table.queues.contains_key(tenant);
+                for (tenant, mut known) in table.known.extract_if(|tenant, _| idle(tenant)) {
+                    self.log_head(&tenant, &mut known);
+                }
+            }
+            table.known.insert(tenant.clone(), known);
+        });
+    }
+
+    fn log_heads(&self) {
+        self.with(|table| table.known.iter_mut().for_each(|(tenant, known)| self.log_head(tenant, known)));
+    }
+
+    fn log_head(&self, tenant: &TenantId, known: &mut Known) {
+        if known.link.sequence == known.logged {
+            return;
+        }
+        known.logged = known.link.sequence;
+        tracing::info!(
+            target: "grantkeep::audit",
+            %tenant,
+            instance = %self.instance,
+            sequence = known.link.sequence,
+            mac = known.link.mac,
+            at = %known.time,
+            "an audit trail stands here"
+        );
+    }
+}
+
+/// Somebody writes for a tenant. Where that ends otherwise than by having written all, by a panic or with the process, nobody
+/// may go on waiting.
+struct Writing<'a> {
+    trail: &'a Trail,
+    tenant: &'a TenantId,
+    /// What is being written.
+    group: Vec<Pending>,
+    ended: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let queue = self.trail.with(|table| table.queues.remove(self.tenant)).unwrap_or_default();
+        let given_up: Vec<Pending> = self.group.drain(..).chain(queue.pending).collect();
+        tracing::error!(
+            tenant = %self.tenant,
+            records = given_up.len(),
+            "audit records are given up: their writing was ended in the middle"
+        );
+        let error = StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
+        self.trail.done("lost", given_up.into_iter(), &Err(error.into()));
+    }
+}
+
+fn lost(tenant: &TenantId, record: &Pending) {
+    let Event { action, outcome, request_id, .. } = &record.event;
+    tracing::error!(%tenant, action, outcome, request_id, "an audit record is lost: too many wait to be stored");
+    metrics::audit_records("lost", 1);
+}
