@@ -172,7 +172,9 @@ impl House {
         let chance = Arc::new(CountedChance::default());
         let vault = Arc::new(Vault::new(store.clone(), clock.clone(), Arc::new(SystemChance), keyring));
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        vault.write_audit(AuditOptions { instance: SystemChance.id(), retention: None }, &tasks);
+        // On tasks of its own: it goes on for ever, and the others are waited for.
+        let writer = Tasks::new(tokio::runtime::Handle::current());
+        vault.write_audit(AuditOptions { instance: SystemChance.id(), retention: None }, &writer);
         let at = mailer.clone();
         let accounts = Accounts::new(vault, clock.clone(), chance.clone(), at, tasks, settings);
         Self { accounts, clock, store, chance, mailer, mails, _folder: folder }
