@@ -3,7 +3,7 @@
 SHELL := bash
 TOOLS := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 
-.PHONY: help tools test check demo bench
+.PHONY: help tools test soak check demo bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1  \2/p' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ tools: ## install what the tests need (Redis, nginx, promtool, Node.js, Python, 
 
 test: tools ## run every test, and say how many cases of which kind ran
 	@tests/tools/run.sh $(TOOLS)
+
+soak: tools ## kills, races and stores that die, again and again: ROUNDS=10, or as many as you like
+	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
+	tests/tools/run.sh $(TOOLS) --test it -- store_dies faults races fleet stopping store_trouble several key_rotation queue leaving concurrent || exit; done
 
 check: ## formatting, lints, and cargo-deny where it is installed
 	cargo fmt --check

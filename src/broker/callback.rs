@@ -78,10 +78,6 @@ impl Broker {
         self.vault.audit(&taken.authority).record(deed).await?;
         match outcome {
             Ok((_, url)) => Ok(url),
-            // Nothing of the tenant's is shown to a browser that is not known to have left for it.
-            Err(refusal @ Refusal::SessionRefused(SessionFault::Path | SessionFault::Cookie)) => {
-                Err(refusal.into())
-            }
             Err(refusal) => Err(self.named(&taken.session, &taken.authority, refusal).await),
         }
     }

@@ -168,8 +168,12 @@ impl Broker {
         Ok(if product.is_empty() { host(&session.made.redirect_url) } else { product })
     }
 
-    /// The refusal of a browser that showed that it belongs to this session.
+    /// The refusal, with the product's name for a browser that showed that it belongs to this session: nothing of the tenant's
+    /// is shown to one that is not known to have left for it.
     pub(super) async fn named(&self, session: &Session, by: &Authority, refusal: Refusal) -> Refused {
+        if matches!(refusal, Refusal::SessionRefused(SessionFault::Path | SessionFault::Cookie)) {
+            return refusal.into();
+        }
         Refused { refusal, product: self.product(session, by).await.ok() }
     }
 

@@ -4,7 +4,7 @@
 use crate::journey::sandbox;
 use crate::support::app::{App, Stores};
 use crate::support::browser::{Browser, http};
-use crate::support::tenant::{HOME, PASSWORD, Tenant, answer, with_json};
+use crate::support::tenant::{HOME, PASSWORD, Tenant, answer, sign_up, with_json};
 use crate::support::tool;
 use actix_web::http::Method;
 use grantkeep::http::{Access, ROUTES, RouteName};
@@ -83,10 +83,16 @@ impl World {
         let (used, back) = self.returning(&mut browser).await;
         browser.get(&back).await;
         let (one, two) = (self.returning(&mut browser).await.1, self.returning(&mut browser).await.1);
+        sign_up(&self.app, "third@example.com").await;
+        let asked = http().post(format!("{}/forgot-password", self.app.url));
+        answer(with_json(asked, &json!({ "email": "third@example.com" }))).await.expect(202);
+        let token = self.app.mailed_token("/reset-password", "third@example.com").await;
+        let reset = format!("{}/reset-password?token={token}", self.app.url);
         let unknown = format!("{}/verify-email?token=x", self.app.url);
         vec![
             (RouteName::ShowVerification, page("verify", &[&first], false, "Confirm your address")),
             (RouteName::VerifyEmail, page("verified", &[&first, &second], true, "Address confirmed")),
+            (RouteName::ShowPasswordReset, page("reset", &[&reset], false, "Choose a new password")),
             (RouteName::ShowVerification, page("error", &[&unknown], false, "This link is not good")),
             (
                 RouteName::OpenAuthorization,

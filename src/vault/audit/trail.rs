@@ -245,6 +245,11 @@ impl Trail {
         if matches!(error, VaultError::TenantGone(_)) {
             self.done("gone", group.drain(..), &Ok(()));
         }
+        if matches!(error, VaultError::MasterKeyMissing { .. }) {
+            // This process will never have the key: waiting would only hold up its end.
+            tracing::error!(%tenant, %error, records = group.len(), "audit records cannot be written here");
+            self.done("lost", group.drain(..), &Ok(()));
+        }
         if group.is_empty() {
             return;
         }

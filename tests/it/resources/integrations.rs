@@ -69,7 +69,7 @@ on_both_stores!(only_what_is_given_changes, |stores: Stores| async move {
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "redirect_url": [] })).await), @"400 invalid_request `redirect_url`: `redirect_url` must be one URL or a list of up to 50");
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "redirect_url": "http://x.example/" })).await), @"400 invalid_request `redirect_url`: `redirect_url` must be https, or http on loopback: `http://x.example/`");
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "variables": { "host": "evil.example" } })).await), @r#"400 invalid_request `variables.host`: `variables.host` variables.host must match (127\.0\.0\.1|localhost):[0-9]{1,5}"#);
-    assert_snapshot!(problem(&patch(tenant, path, &json!({ "finish": "nowhere" })).await), @"400 invalid_request `finish`: `finish` must be `backend`; this version does not serve another finish yet");
+    assert_snapshot!(problem(&patch(tenant, path, &json!({ "finish": "nowhere" })).await), @"400 invalid_request `finish`: `finish` must be `backend` or `page`");
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "drop_previous_secret": "maybe" })).await), @"400 invalid_request `drop_previous_secret`: `drop_previous_secret` must be a boolean, not this text");
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "provider": "slack" })).await), @"400 invalid_request `provider`: `provider` is not a field of this request; known are client_id, client_secret, scopes, redirect_url, variables, finish, drop_previous_secret");
     assert_snapshot!(problem(&patch(tenant, "/v1/integrations/slack", &json!({ "scopes": "a" })).await), @"404 not_found: Not found: an integration for `slack`; enable it with POST /enable-provider.");

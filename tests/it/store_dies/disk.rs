@@ -91,15 +91,12 @@ async fn fills_up(room: Room) {
             until("some are written", || told.made() > 30).await;
             cramped.fill();
             until("some are refused", || told.refused() > 2 * WRITERS).await;
-            // What is there can be read; what would have to be written is not begun.
-            tenant.token("ada").await.expect(200);
+            // What is there can be read; what would have to be written is not begun, and no token leaves without its record.
+            assert_eq!(tenant.token("ada").await.expect(503).code(), "store_unavailable");
             let forced = json!({ "provider": "sandbox", "end_user": "ada", "force_refresh": true });
-            let unchanged = tenant.post("/get-access-token", &forced).await.expect(200).body;
-            assert_eq!(
-                (&unchanged["generation"], &unchanged["refresh"]["state"]),
-                (&json!(1), &json!("failing"))
-            );
-            assert_eq!(unchanged["refresh"]["error"], "store_unavailable");
+            tenant.post("/get-access-token", &forced).await.expect(503);
+            let listed = tenant.get("/v1/connections?end_user=ada").await.expect(200).body;
+            assert_eq!(listed["items"][0]["generation"], 1);
             assert_eq!(stage.sandbox.control().counts().refresh_requests, asked);
             assert_eq!(ready(app).await, 503);
             cramped.make_room();
