@@ -31,8 +31,7 @@ impl House {
             created_at: clock.now(),
         };
         let link = chance.ticket();
-        let ids = vault.sign_ups().draw();
-        vault.sign_ups().keep(&link, &ids, &pending, Duration::from_mins(1)).await.unwrap();
+        vault.sign_ups().keep(&link, &pending, Duration::from_mins(1)).await.unwrap();
         let Activation::Activated(tenant) = vault.sign_ups().activate(&link).await.unwrap() else {
             panic!("not activated")
         };
