@@ -212,9 +212,9 @@ impl Postman {
     /// Puts a mail together, with a fresh link whose hash is in the store. None where there is nobody to write to.
     async fn prepare(&self, mail: &QueuedMail) -> Result<Option<Ready>, VaultError> {
         match &mail.letter {
-            Letter::Verification(sign_up, ids) => {
+            Letter::Verification(sign_up) => {
                 let token = self.chance.ticket();
-                self.vault.sign_ups().keep(&token, ids, sign_up, self.sign_up_life).await?;
+                self.vault.sign_ups().keep(&token, sign_up, self.sign_up_life).await?;
                 let link = self.link("/verify-email", &token, self.sign_up_life);
                 let text = letters::verification(&mail.to, &sign_up.product, mail.asked_at, &link);
                 Ok(Some(Ready { mail: text, minted: Some(Minted::SignUp(token)) }))

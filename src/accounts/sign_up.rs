@@ -37,7 +37,7 @@ impl Accounts {
         let created_at = self.clock.now();
         let to = request.email.clone();
         let sign_up = PendingSignUp { email: request.email, password_hash, product, created_at };
-        let letter = Letter::Verification(Box::new(sign_up), self.vault.sign_ups().draw());
+        let letter = Letter::Verification(Box::new(sign_up));
         let draft = MailDraft { to, letter, keep_trying: self.settings.mail.keep_trying };
         if send {
             self.postman.post(draft).await?;

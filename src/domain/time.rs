@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::time::Duration;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970 in UTC. Records hold it as a decimal number, answers as RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,9 +19,10 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads RFC 3339, with any offset.
+    /// Reads RFC 3339, with any offset. None too for what lies outside the years 0 to 9999 in UTC: it could not be shown.
     pub fn parse(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        at.checked_to_offset(UtcOffset::UTC)?.format(&Rfc3339).ok()?;
         i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }
 
@@ -79,6 +80,10 @@ mod tests {
     fn the_edges_of_time_hold() {
         let late = Timestamp::from_millis(i64::MAX).plus(Duration::from_secs(1));
         assert_eq!(late.to_string(), "out of range");
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59Z").unwrap().to_string(), "9999-12-31T23:59:59Z");
+        for beyond in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01", "10000-01-01T00:00:00Z"] {
+            assert_eq!(Timestamp::parse(beyond), None, "{beyond}");
+        }
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
     }
 }

@@ -100,6 +100,11 @@ pub struct EntryId {
 }
 
 impl EntryId {
+    /// Before every entry.
+    pub const FIRST: Self = Self { millis: 0, number: 0 };
+    /// After every entry.
+    pub const LAST: Self = Self { millis: u64::MAX, number: u64::MAX };
+
     /// Reads `<milliseconds>-<number>`.
     pub fn parse(text: &str) -> Option<Self> {
         let (millis, number) = text.split_once('-')?;

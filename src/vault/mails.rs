@@ -6,7 +6,7 @@
 //! that was read, so of several servers one gets it, and after one that died it comes due again.
 
 use super::fields::{Draft, Fields};
-use super::{DrawnIds, PendingSignUp, Vault, VaultError, keys};
+use super::{PendingSignUp, Vault, VaultError, keys};
 use crate::domain::{EmailAddress, Id, MailId, Timestamp};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Value, Write};
@@ -22,7 +22,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug)]
 pub enum Letter {
     /// Somebody signed up.
-    Verification(Box<PendingSignUp>, DrawnIds),
+    Verification(Box<PendingSignUp>),
     /// Somebody forgot the password of whatever account this address has, if any.
     PasswordForgotten {
         /// Where it was asked from.
@@ -218,7 +218,7 @@ fn parse(member: &str) -> Option<WaitingMail> {
 
 fn kind(letter: &Letter) -> &'static str {
     match letter {
-        Letter::Verification(..) => "verification",
+        Letter::Verification(_) => "verification",
         Letter::PasswordForgotten { .. } => "password-forgotten",
         Letter::PasswordChanged => "password-changed",
     }
@@ -226,11 +226,9 @@ fn kind(letter: &Letter) -> &'static str {
 
 fn details(fields: Draft, letter: &Letter) -> Draft {
     match letter {
-        Letter::Verification(sign_up, ids) => fields
-            .put("tenant", &ids.tenant)
-            .put("member", &ids.member)
-            .put("password_hash", &sign_up.password_hash)
-            .put("product", &sign_up.product),
+        Letter::Verification(sign_up) => {
+            fields.put("password_hash", &sign_up.password_hash).put("product", &sign_up.product)
+        }
         Letter::PasswordForgotten { from } => fields.maybe("asked_from", *from),
         Letter::PasswordChanged => fields,
     }
@@ -248,8 +246,7 @@ fn read(key: &Key, record: &Record, id: &MailId) -> Result<QueuedMail, VaultErro
                 product: fields.text("product")?.to_owned(),
                 created_at: asked_at,
             };
-            let ids = DrawnIds { tenant: fields.id("tenant")?, member: fields.id("member")? };
-            Letter::Verification(Box::new(sign_up), ids)
+            Letter::Verification(Box::new(sign_up))
         }
         "password-forgotten" => {
             Letter::PasswordForgotten { from: fields.maybe("asked_from", |text| text.parse().ok())? }

@@ -45,7 +45,7 @@ pub use resets::{PasswordReset, PasswordResets};
 pub use rotation::{MasterKeys, Survey};
 pub use schema::{FieldKind, RECORDS, RecordSchema};
 pub use sessions::{Completing, ExchangeInputs, Kept, NewSession, Opening, Session, SessionState, Sessions};
-pub use sign_ups::{Activation, DrawnIds, PendingSignUp, SignUps};
+pub use sign_ups::{Activation, PendingSignUp, SignUps};
 pub use tenants::{Tenant, TenantStatus, Tenants};
 
 use crate::domain::{ApiKeyId, TenantId};

@@ -193,8 +193,6 @@ pub const RECORDS: &[RecordSchema] = &[
             ("give_up_at", Plain),
             ("due_at", Plain),
             ("tries", Plain),
-            ("tenant", Plain),
-            ("member", Plain),
             ("password_hash", Hashed),
             ("product", Plain),
             ("asked_from", Plain),

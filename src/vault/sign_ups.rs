@@ -24,16 +24,6 @@ pub struct PendingSignUp {
     pub created_at: Timestamp,
 }
 
-/// The ids of a tenant to be and of its owner. Drawn when somebody signs up, so that every link of that sign-up, and every
-/// step done again, makes the same records.
-#[derive(Clone, Debug)]
-pub struct DrawnIds {
-    /// The tenant's.
-    pub tenant: TenantId,
-    /// Its owner's.
-    pub member: MemberId,
-}
-
 /// What following a link did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -55,23 +45,21 @@ impl<'a> SignUps<'a> {
         Self { vault }
     }
 
-    /// Ids for a new sign-up.
-    pub fn draw(&self) -> DrawnIds {
-        DrawnIds { tenant: self.vault.chance.id(), member: self.vault.chance.id() }
-    }
-
     /// Keeps a sign-up under the token of a link, for as long as the link is good. A sign-up may have several links; the
     /// first that is followed counts, and the others then say the same.
+    ///
+    /// The ids of the tenant to be and of its owner are drawn here, for this link: every step done again makes the same
+    /// records, and a link that is left over when the tenant was deleted does not make it again.
     pub async fn keep(
         &self,
         token: &Ticket,
-        ids: &DrawnIds,
         sign_up: &PendingSignUp,
         lives: Duration,
     ) -> Result<(), VaultError> {
+        let (tenant, member): (TenantId, MemberId) = (self.vault.chance.id(), self.vault.chance.id());
         let fields = Draft::record()
-            .put("tenant", &ids.tenant)
-            .put("member", &ids.member)
+            .put("tenant", tenant)
+            .put("member", member)
             .put("email", &sign_up.email)
             .put("password_hash", &sign_up.password_hash)
             .put("product", &sign_up.product)
@@ -104,9 +92,8 @@ impl<'a> SignUps<'a> {
         let listed = Write::IndexAdd { index: shard.clone(), member: tenant.to_string() };
         self.vault.store.apply(Batch::new().then(listed)).await?;
         self.write_tenant(&tenant, &member, &sign_up).await?;
-        let activation = if self.claim(&sign_up.email, &tenant, &member).await? {
-            Activation::Activated(tenant)
-        } else {
+        let made = self.claim(&sign_up, &tenant, &member).await?;
+        if made.as_ref() != Some(&tenant) {
             let gone = Batch::new()
                 .then(Write::Delete { key: keys::tenant(&tenant) })
                 .then(Write::Delete { key: keys::member(&tenant, &member) })
@@ -114,10 +101,9 @@ impl<'a> SignUps<'a> {
             self.vault.store.apply(gone).await?;
             let unlisted = Write::IndexRemove { index: shard, member: tenant.to_string() };
             self.vault.store.apply(Batch::new().then(unlisted)).await?;
-            Activation::AddressTaken
-        };
+        }
         self.vault.store.apply(Batch::new().then(Write::Delete { key })).await?;
-        Ok(activation)
+        Ok(made.map_or(Activation::AddressTaken, Activation::Activated))
     }
 
     async fn write_tenant(
@@ -151,14 +137,15 @@ impl<'a> SignUps<'a> {
         Ok(())
     }
 
-    /// True when the address is this tenant's, now or since an earlier try.
+    /// The tenant that the sign-up made of the address: this one, now or since an earlier try, or that of another of its
+    /// links. None where the address is somebody else's.
     async fn claim(
         &self,
-        email: &EmailAddress,
+        sign_up: &PendingSignUp,
         tenant: &TenantId,
         member: &MemberId,
-    ) -> Result<bool, VaultError> {
-        let key = keys::email(email);
+    ) -> Result<Option<TenantId>, VaultError> {
+        let key = keys::email(&sign_up.email);
         let fields = Draft::record().put("tenant", tenant).put("member", member).done();
         let batch = Batch::new().when(Guard::Absent(key.clone())).then(Write::Put {
             key: key.clone(),
@@ -166,10 +153,18 @@ impl<'a> SignUps<'a> {
             lives: None,
         });
         if self.vault.store.apply(batch).await?.applied() {
-            return Ok(true);
+            return Ok(Some(tenant.clone()));
         }
-        let owner = self.vault.store.get(&key).await?;
-        Ok(owner.is_some_and(|record| record.text("tenant") == Some(tenant.as_str())))
+        let Some(record) = self.vault.store.get(&key).await? else { return Ok(None) };
+        let fields = Fields::of(&key, &record)?;
+        let owner: TenantId = fields.id("tenant")?;
+        if owner == *tenant {
+            return Ok(Some(owner));
+        }
+        // The salt in a hash was drawn for one sign-up, so no other has the same.
+        let known = self.vault.members().read(&owner, &fields.id("member")?).await?;
+        let same = known.is_some_and(|known| known.password_hash == sign_up.password_hash);
+        Ok(same.then_some(owner))
     }
 }
 

@@ -96,8 +96,7 @@ async fn fill(redis: &RedisServer, count: usize) {
                 product: "Filler".to_owned(),
                 created_at: Timestamp::from_millis(0),
             };
-            let ids = vault.sign_ups().draw();
-            vault.sign_ups().keep(&token, &ids, &sign_up, HOUR).await.unwrap();
+            vault.sign_ups().keep(&token, &sign_up, HOUR).await.unwrap();
             let activation = vault.sign_ups().activate(&token).await.unwrap();
             assert!(matches!(activation, Activation::Activated(_)));
         }

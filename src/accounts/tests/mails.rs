@@ -82,6 +82,30 @@ async fn a_link_that_nobody_got_is_gone_and_one_that_may_have_come_is_good() {
     assert!(house.login(ADA, PASSWORD).await.is_ok());
 }
 
+/// Two mails came, one link was followed, and the tenant that it made was deleted.
+#[tokio::test]
+async fn a_link_that_is_left_over_does_not_make_a_deleted_tenant_again() {
+    let mut house = House::new();
+    house.fails([MailError::Unknown("no answer after the mail".to_owned())]);
+    house.sign_up(ADA, PASSWORD, None).await.unwrap();
+    house.settle().await;
+    house.clock.advance(Duration::from_secs(30));
+    house.accounts.send_due_mails().await;
+    let tokens: Vec<Ticket> = house.came().iter().map(token).collect();
+    let [first, second] = &tokens[..] else { panic!("{} tries", tokens.len()) };
+    let Activation::Activated(gone) = house.accounts.verify(first, &Origin::default()).await.unwrap() else {
+        panic!("not activated")
+    };
+    let caller = house.login(ADA, PASSWORD).await.unwrap();
+    let leaving = house.accounts.vault.leaving();
+    assert!(leaving.mark(caller.authority()).await.unwrap());
+    let going = leaving.take(&gone, Duration::from_secs(1)).await.unwrap().unwrap();
+    leaving.finish(&going).await.unwrap();
+    let again = house.accounts.verify(second, &Origin::default()).await.unwrap();
+    assert!(matches!(&again, Activation::Activated(made) if *made != gone), "{again:?}");
+    assert!(house.login(ADA, PASSWORD).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_mail_is_given_up_in_the_end() {
     let mut house = House::with(|settings| settings.mail.keep_trying = Duration::from_mins(1), true);

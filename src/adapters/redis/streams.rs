@@ -11,7 +11,12 @@ pub(super) fn question(stream: &Key, walk: Walk, limit: usize) -> Question<'_> {
         Walk::Up(after) => ("XRANGE", after, ("-", "+")),
         Walk::Down(before) => ("XREVRANGE", before, ("+", "-")),
     };
-    let from = bound.map_or_else(|| last.0.to_owned(), |id| format!("({id}"));
+    let from = match bound {
+        None => last.0.to_owned(),
+        // Redis refuses an open bound with nothing beyond it. No entry stands at either end, so a closed one says the same.
+        Some(id) if [EntryId::FIRST, EntryId::LAST].contains(&id) => id.to_string(),
+        Some(id) => format!("({id}"),
+    };
     let mut question = Question::new(command, stream);
     question.arg(from).arg(last.1).arg("COUNT").arg(i64::try_from(limit).unwrap_or(i64::MAX));
     question

@@ -9,6 +9,8 @@ mod check;
 mod event;
 mod heads_log;
 mod list;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod trim;
 mod verify;

@@ -20,8 +20,10 @@ use tokio::sync::{Notify, oneshot};
 
 /// Records of one append at most.
 const GROUP: usize = 128;
-/// Records that may wait in this process; each has about half a kilobyte.
-const MOST_WAITING: usize = 20_000;
+/// Records that may wait in this process, and as many of tokens that wait to be handed out; each has about half a kilobyte.
+pub(super) const MOST_WAITING: usize = 20_000;
+/// Those of one tenant: where its own records cannot be written, the others have room.
+const MOST_OF_ONE: usize = MOST_WAITING / 2;
 /// Tenants whose heads are remembered.
 const MOST_KNOWN: usize = 10_000;
 /// The pause before a store that took nothing is asked again: the first one, and the longest.
@@ -69,6 +71,9 @@ struct Table {
     known: HashMap<TenantId, Known>,
     /// All that waits, in the queues and beside them.
     waiting: usize,
+    /// Those among them that come before what they tell. Where one cannot be written it is refused, so they never pile up,
+    /// and what does pile up keeps nobody from a token.
+    first: usize,
 }
 
 #[derive(Default)]
@@ -137,10 +142,13 @@ impl Trail {
         let pending = Pending { event, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
         let full = self.with(|table| {
-            if table.waiting >= MOST_WAITING {
-                return Some((pending, table.waiting));
+            let of_one = table.queues.get(by.tenant()).map_or(0, |queue| queue.pending.len());
+            let before = if pending.first { table.first } else { table.waiting.saturating_sub(table.first) };
+            if before >= MOST_WAITING || (!pending.first && of_one >= MOST_OF_ONE) {
+                return Some((pending, before));
             }
             table.waiting += 1;
+            table.first += usize::from(pending.first);
             if let Some(queue) = table.queues.get_mut(by.tenant()) {
                 queue.pending.push_back(pending);
                 queue.more.notify_one();
@@ -213,9 +221,10 @@ impl Trail {
         records: impl Iterator<Item = Pending>,
         told: &Result<(), VaultError>,
     ) {
-        let mut count = 0;
+        let (mut count, mut first) = (0, 0);
         for mut record in records {
             count += 1;
+            first += usize::from(record.first);
             record.tell(told.clone());
         }
         if count == 0 {
@@ -223,6 +232,7 @@ impl Trail {
         }
         let waiting = self.with(|table| {
             table.waiting = table.waiting.saturating_sub(count);
+            table.first = table.first.saturating_sub(first);
             table.waiting
         });
         metrics::audit_records(outcome, count);

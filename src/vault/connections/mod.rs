@@ -17,7 +17,7 @@ use super::tenants::still_active;
 use super::{Authority, Vault, VaultError, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
 use crate::ports::ChanceExt;
-use crate::ports::store::{Batch, Guard, Key, Outcome, Write};
+use crate::ports::store::{Batch, Guard, Key, Outcome, StoreError, Write};
 
 /// Which connections a list shows.
 #[derive(Clone, Debug, Default)]
@@ -148,11 +148,17 @@ impl<'a> Connections<'a> {
             for (index, member) in self.indexes(&connection) {
                 batch = batch.then(Write::IndexAdd { index, member });
             }
-            match self.vault.store.apply(batch).await? {
-                Outcome::Applied(_) => break,
-                Outcome::Refused(0, _) => return Err(VaultError::TenantGone(tenant.to_string())),
+            match self.vault.store.apply(batch).await {
+                Ok(Outcome::Applied(_)) => break,
+                Ok(Outcome::Refused(0, _)) => return Err(VaultError::TenantGone(tenant.to_string())),
+                // The answer was lost: the slot says whether it happened.
+                Err(lost @ StoreError::OutcomeUnknown(_)) => {
+                    let found = self.find(slot).await?.filter(|found| found.grant == connection.grant);
+                    return found.ok_or(lost.into()).map(Some);
+                }
+                Err(error) => return Err(error.into()),
                 // Somebody else wrote in between: read again.
-                Outcome::Refused(..) => {}
+                Ok(Outcome::Refused(..)) => {}
             }
         }
         let gone = || VaultError::Corrupt {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 on_every_store! {
     entries_stand_in_the_order_in_which_they_came, an_entry_is_what_was_appended, pages_go_both_ways,
+    nothing_lies_beyond_the_ends,
     a_trim_takes_the_beginning, places_grow_whatever_was_removed, a_deletion_takes_all_of_it,
     a_refused_batch_appends_nothing, an_entry_has_fields_and_not_too_many, what_else_has_a_name_can_be_deleted,
 }
@@ -130,4 +131,16 @@ async fn what_else_has_a_name_can_be_deleted(bench: &Bench) {
     bench.apply(Batch::new().then(add(&index, "a")).then(add(&index, "b"))).await;
     bench.write(delete(&index)).await;
     assert_eq!(bench.scan(&index, "").await, [""; 0]);
+}
+
+async fn nothing_lies_beyond_the_ends(bench: &Bench) {
+    let (stream, _) = filled(bench, 1).await;
+    for (walk, found) in [
+        (Walk::Down(Some(EntryId::FIRST)), 0),
+        (Walk::Up(Some(EntryId::LAST)), 0),
+        (Walk::Up(Some(EntryId::FIRST)), 2),
+        (Walk::Down(Some(EntryId::LAST)), 2),
+    ] {
+        assert_eq!(bench.store.entries(&stream, walk, 5).await.unwrap().len(), found, "{walk:?}");
+    }
 }
