@@ -86,7 +86,7 @@ impl Caller {
         if self.limits.providers.is_empty() {
             return Ok(());
         }
-        Err(outside("this API key is for some providers only, and this is about the whole tenant"))
+        Err(outside("This API key is for some providers only, and this is about the whole tenant."))
     }
 
     /// Refuses with [`Refusal::OutsideKeyLimits`] an address that the caller's key may not be used from; an address that is
@@ -98,7 +98,7 @@ impl Caller {
             return Ok(());
         }
         let place = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
-        Err(outside(format!("this API key may not be used from {place}")))
+        Err(outside(format!("This API key may not be used from {place}.")))
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(key.may(KeyScope::TokensRead), Ok(()));
         let needed = KeyScope::KeysWrite;
         assert_eq!(key.may(needed), Err(Refusal::InsufficientScope { needed }));
-        let refusal = outside("this API key may not be used for the provider slack");
+        let refusal = outside("This API key may not be used for the provider `slack`.");
         assert_eq!(key.may_use(&slack), Err(refusal));
         assert_eq!(caller("tokens:read", &[], &[]).may_use(&slack), Ok(()));
     }
@@ -144,7 +144,7 @@ mod tests {
         assert!(!from("192.0.3.1") && !from("::ffff:198.51.100.1") && !from("2001:db9::1"));
         assert_eq!(
             key.may_call_from(None),
-            Err(outside("this API key may not be used from an unknown address"))
+            Err(outside("This API key may not be used from an unknown address."))
         );
         assert_eq!(caller("", &[], &[]).may_call_from(None), Ok(()));
     }

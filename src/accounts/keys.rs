@@ -125,13 +125,13 @@ fn within(own: &ApiKeyLimits, new: &ApiKeyLimits) -> Result<(), Refusal> {
         return Err(Refusal::InsufficientScope { needed: *needed });
     }
     if own.expires_at.is_some_and(|end| new.expires_at.is_none_or(|later| later > end)) {
-        return Err(outside("a key cannot make one that outlives it: give an earlier expires_at"));
+        return Err(outside("A key cannot make one that outlives it: give an earlier `expires_at`."));
     }
     if !listed_within(&own.providers, &new.providers, |own, new| own == new) {
-        return Err(outside("a key cannot make one for other providers than its own: give some of those"));
+        return Err(outside("A key cannot make one for other providers than its own: give some of those."));
     }
     if !listed_within(&own.ips, &new.ips, |own, new| own.contains(new)) {
-        return Err(outside("a key cannot make one for other networks than its own: give some of those"));
+        return Err(outside("A key cannot make one for other networks than its own: give some of those."));
     }
     Ok(())
 }

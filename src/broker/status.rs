@@ -8,7 +8,7 @@ impl Broker {
     /// The session of a public id and the word for where it stands: that of its state, or `expired`.
     pub async fn session(&self, by: &Authority, id: &SessionId) -> Result<(Session, &'static str), Refusal> {
         let found = self.vault.sessions().by_id(id, by).await?;
-        let session = found.ok_or_else(|| Refusal::NotFound { what: "such a session".to_owned() })?;
+        let session = found.ok_or_else(|| Refusal::NotFound { what: "a session of that id".to_owned() })?;
         let (end, now) = (session.made.expires_at, self.ports.clock.now());
         let over = match session.state {
             SessionState::Pending | SessionState::Returned => end <= now,

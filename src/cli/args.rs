@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Grantkeep keeps OAuth grants: encrypted, refreshed exactly once, never lost.
+/// Grantkeep, a token vault: it keeps OAuth grants sealed, and refreshes a token once for all who ask.
 #[derive(Debug, Parser)]
 #[command(name = "grantkeep", version, propagate_version = true)]
 pub(super) struct Cli {

@@ -71,7 +71,7 @@ async fn open(settings: &Settings) -> Result<Vault, CommandError> {
     app::vault(settings).await.map_err(|error| {
         if error.in_use() {
             let what = "the embedded store is one process's at a time: stop the server, run this, and start it again";
-            return CommandError::Failed(format!("{error}. {what}"));
+            return CommandError::Failed(format!("{error}; {what}"));
         }
         error.into()
     })

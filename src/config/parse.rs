@@ -259,7 +259,7 @@ fn master_key(line: &str) -> Result<MasterKey, String> {
         return Err("its id must be 1 to 32 letters, digits, dashes and underscores".to_owned());
     }
     let decoded = GeneralPurpose::new(&STANDARD, LENIENT).decode(encoded).map(Zeroizing::new);
-    let decoded = decoded.map_err(|_| format!("`{id}` is not base64; {ACCEPTED}"))?;
+    let decoded = decoded.map_err(|_| format!("what follows `{id}:` is not base64; {ACCEPTED}"))?;
     match <[u8; 32]>::try_from(decoded.as_slice()) {
         Ok(bytes) => Ok(MasterKey { id: id.to_owned(), bytes: Zeroizing::new(bytes) }),
         Err(_) => Err(format!("`{id}` has {} bytes, not 32; {ACCEPTED}", decoded.len())),

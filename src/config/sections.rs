@@ -209,7 +209,9 @@ fn tenants(r: &mut Reader) -> Option<Tenants> {
 fn audit(r: &mut Reader) -> Option<Audit> {
     let retention = r.read("audit.retention", |text| match text {
         "0" => Ok(None),
-        _ => parse::duration(text).map(Some),
+        _ => {
+            parse::duration(text).map(Some).map_err(|problem| format!("{problem}; 0 keeps records for ever"))
+        }
     });
     let heads = r.read("audit.heads", parse::duration);
     Some(Audit { retention: retention?, heads: heads? })

@@ -157,7 +157,7 @@ fn master_keys_are_checked_and_never_shown() {
         (format!("a b:{body}"), "key 1: its id must be"),
         (format!("{}:{body}", "a".repeat(33)), "key 1: its id must be"),
         (format!("{KEY},k3:aHVudGVyMg=="), "key 2: `k3` has 7 bytes, not 32"),
-        (format!("k1:{}!", &body[1..]), "key 1: `k1` is not base64"),
+        (format!("k1:{}!", &body[1..]), "key 1: what follows `k1:` is not base64"),
         (format!("{KEY},{KEY}"), "key 2: the id `k1` is used twice"),
         (" , ".to_owned(), "a master key is needed"),
     ] {

@@ -26,7 +26,7 @@ impl ApiKeyLimits {
         if self.providers.is_empty() || self.providers.contains(provider) {
             return Ok(());
         }
-        let detail = format!("this API key may not be used for the provider {provider}");
+        let detail = format!("This API key may not be used for the provider `{provider}`.");
         Err(Refusal::OutsideKeyLimits { detail })
     }
 }

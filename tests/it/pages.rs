@@ -102,7 +102,7 @@ impl World {
                 RouteName::OpenAuthorization,
                 page("crowded", &[&self.crowded().await], false, "Connect Sandbox"),
             ),
-            (RouteName::OpenAuthorization, page("over", &[&used], false, "This took too long · Acme CRM")),
+            (RouteName::OpenAuthorization, page("over", &[&used], false, "This link is over · Acme CRM")),
             (RouteName::Callback, page("refused", &[&one, &two], false, "This is not the browser")),
         ]
     }

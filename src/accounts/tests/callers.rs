@@ -68,7 +68,7 @@ async fn a_key_is_bound_to_its_networks() {
     assert!(house.bearer(text.expose(), None).await.is_ok());
     let outside = Some("198.51.100.1".parse().unwrap());
     let refusal = house.accounts.authenticate(&Presented::Key(text), outside, None).await.err();
-    let detail = "this API key may not be used from 198.51.100.1".to_owned();
+    let detail = "This API key may not be used from 198.51.100.1.".to_owned();
     assert_eq!(refusal, Some(Refusal::OutsideKeyLimits { detail }));
 }
 

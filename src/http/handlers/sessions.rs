@@ -58,7 +58,8 @@ impl<'a> SessionAnswer<'a> {
 
 /// `GET /v1/sessions/{id}`.
 pub(super) async fn show(caller: Caller, call: Call) -> Answer {
-    let (session, status) = call.broker().session(caller.authority(), &call.id("such a session")?).await?;
+    let (session, status) =
+        call.broker().session(caller.authority(), &call.id("a session of that id")?).await?;
     caller.may_use(&session.made.slot.provider)?;
     json(StatusCode::OK, &SessionAnswer::of(&session, status))
 }
@@ -67,5 +68,5 @@ pub(super) fn show_described() -> Description {
     Description::new(Tag::Connecting, "Read what became of a session")
         .path::<SessionId>("id", "Its public id.")
         .answers::<SessionAnswer>(200, "The session.")
-        .refuses([Refusal::NotFound { what: "such a session".to_owned() }])
+        .refuses([Refusal::NotFound { what: "a session of that id".to_owned() }])
 }

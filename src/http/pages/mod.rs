@@ -126,7 +126,7 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
         ),
         Refusal::SessionRefused(_) => ("This cannot go on here", None, AGAIN),
         Refusal::SessionExpired => {
-            ("This took too long", Some("The authorization expired, was used, or was given up."), AGAIN)
+            ("This link is over", Some("The authorization expired, was used, or was given up."), AGAIN)
         }
         Refusal::NotFound { .. } => (
             "This link is not good",

@@ -114,7 +114,7 @@ pub(super) fn detail(refusal: &Refusal) -> Cow<'_, str> {
             "The provider is not enabled: enable it with /enable-provider, under the client id of the connection.".into()
         }
         Refusal::IntegrationMisconfigured { error } => {
-            format!("The provider answered `{error}` to the client id and secret: mend the integration with /enable-provider.").into()
+            format!("The provider answered `{error}` to the client id and secret: mend them with PATCH /v1/integrations/<provider>.").into()
         }
         Refusal::ProviderRefused { error } => format!("The provider answered `{error}`.").into(),
         other => plain_detail(other).into(),

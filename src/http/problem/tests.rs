@@ -132,7 +132,7 @@ fn others_that_fail() {
     let error = || "invalid_client".to_owned();
     insta::assert_snapshot!(shown(&Refusal::IntegrationMisconfigured { error: error() }), @r#"
     422
-    {"code":"integration_misconfigured","detail":"The provider answered `invalid_client` to the client id and secret: mend the integration with /enable-provider.","provider_error":"invalid_client","title":"The provider does not accept this integration"}
+    {"code":"integration_misconfigured","detail":"The provider answered `invalid_client` to the client id and secret: mend them with PATCH /v1/integrations/<provider>.","provider_error":"invalid_client","title":"The provider does not accept this integration"}
     "#);
     insta::assert_snapshot!(shown(&Refusal::ProviderRefused { error: error() }), @r#"
     502

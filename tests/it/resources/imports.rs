@@ -87,7 +87,7 @@ on_both_stores!(what_the_provider_does_not_refresh_is_not_kept, |stores: Stores|
     let good = json!({ "access_token": access, "refresh_token": refresh, "check": true });
     let fault = |fault| world.sandbox.control().fault(Rule::new(Endpoint::Token, fault).times(1));
     fault(Fault::Json { status: 401, body: json!({ "error": "invalid_client" }) });
-    assert_snapshot!(problem(&world.import(&good).await), @"422 integration_misconfigured: The provider answered `invalid_client` to the client id and secret: mend the integration with /enable-provider.");
+    assert_snapshot!(problem(&world.import(&good).await), @"422 integration_misconfigured: The provider answered `invalid_client` to the client id and secret: mend them with PATCH /v1/integrations/<provider>.");
     fault(Fault::Json { status: 400, body: json!({ "error": "invalid_scope" }) });
     assert_snapshot!(problem(&world.import(&good).await), @"502 provider_refused: The provider answered `invalid_scope`.");
     fault(Fault::ServerError);

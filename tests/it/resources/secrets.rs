@@ -93,7 +93,7 @@ on_both_stores!(changed_at_the_provider_first, |stores: Stores| async move {
     world.provider_takes("new-secret");
     let id = world.tenant.get("/v1/connections").await.expect(200).body["items"][0]["id"].clone();
     let refresh = format!("/v1/connections/{}/refresh", id.as_str().expect("an id"));
-    assert_snapshot!(problem(&world.tenant.post(&refresh, &json!({})).await), @"422 integration_misconfigured: The provider answered `invalid_client` to the client id and secret: mend the integration with /enable-provider.");
+    assert_snapshot!(problem(&world.tenant.post(&refresh, &json!({})).await), @"422 integration_misconfigured: The provider answered `invalid_client` to the client id and secret: mend them with PATCH /v1/integrations/<provider>.");
     world.set("new-secret").await;
     assert!(world.refreshes().await, "no refresh token was spent meanwhile");
     assert_eq!(world.previous().await["last_used_at"], Value::Null);

@@ -78,8 +78,8 @@ on_both_stores!(other_ends, |stores: Stores| async move {
 on_both_stores!(who_may_ask, |stores: Stores| async move {
     let world = World::new(stores).await;
     let (session, _) = begin(&world.tenant, "u").await;
-    assert_snapshot!(problem(&ask(&world.tenant, "0123456789abcdefghijAB").await), @"404 not_found: Not found: such a session.");
-    assert_snapshot!(problem(&ask(&world.tenant, "none").await), @"404 not_found: Not found: such a session.");
+    assert_snapshot!(problem(&ask(&world.tenant, "0123456789abcdefghijAB").await), @"404 not_found: Not found: a session of that id.");
+    assert_snapshot!(problem(&ask(&world.tenant, "none").await), @"404 not_found: Not found: a session of that id.");
     assert_eq!(ask(&Tenant::new(&world.app).await, &session).await.expect(404).code(), "not_found");
     let slack = with_key(&world.tenant, json!({ "providers": ["slack"] })).await;
     assert_snapshot!(problem(&ask(&slack, &session).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
