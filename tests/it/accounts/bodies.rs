@@ -19,20 +19,9 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
             let email = address("body");
             json!({ "email": email, "password": PASSWORD, "product": "Acme & Söhne" })
         }
-        RouteName::VerifyEmail => {
-            let email = address("body");
-            let body = json!({ "email": email, "password": PASSWORD });
-            tenant.post("/signup", &body).await.expect(202);
-            let link = app.mailed_link(&email).await;
-            json!({ "token": link.split_once("token=").expect("a token").1 })
-        }
+        RouteName::VerifyEmail => signed_up(app, tenant).await,
         RouteName::ForgotPassword => json!({ "email": tenant.email }),
-        RouteName::ResetPassword => {
-            let other = Tenant::new(app).await;
-            other.post("/forgot-password", &json!({ "email": other.email })).await.expect(202);
-            let token = app.mailed_token("/reset-password", &other.email).await;
-            json!({ "token": token, "password": "another quiet harbour & dawn" })
-        }
+        RouteName::ResetPassword => forgotten(app).await,
         RouteName::CreateApiKey => json!({
             "name": "a key", "scopes": ["tokens:read", "keys:write"], "providers": ["slack", "google"],
             "ips": ["192.0.2.0/24"], "expires_at": "2099-01-31T12:00:00Z",
@@ -79,6 +68,21 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::Document
         | RouteName::Style => return None,
     })
+}
+
+/// The token of a sign-up's mail.
+async fn signed_up(app: &App, tenant: &Tenant) -> Value {
+    let email = address("body");
+    tenant.post("/signup", &json!({ "email": email, "password": PASSWORD })).await.expect(202);
+    json!({ "token": app.mailed_token("/verify-email", &email).await })
+}
+
+/// The token of somebody's mail to set a new password, and one.
+async fn forgotten(app: &App) -> Value {
+    let other = Tenant::new(app).await;
+    other.post("/forgot-password", &json!({ "email": other.email })).await.expect(202);
+    let token = app.mailed_token("/reset-password", &other.email).await;
+    json!({ "token": token, "password": "another quiet harbour & dawn" })
 }
 
 /// A grant for a slot that takes one, so it is emptied before.
