@@ -78,12 +78,23 @@ impl<'a> ApiKeys<'a> {
     /// Keys in the order of their ids, after that one, `limit` at most.
     pub async fn list(&self, after: Option<&ApiKeyId>, limit: usize) -> Result<Vec<ApiKey>, VaultError> {
         let tenant = self.by.tenant();
-        let after = after.map(ApiKeyId::as_str);
-        let ids = self.vault.store.scan(&keys::api_keys(tenant), "", after, limit).await?;
-        let names: Vec<Key> =
-            ids.iter().filter_map(|id| ApiKeyId::parse(id)).map(|id| keys::api_key(tenant, &id)).collect();
-        let records = self.vault.store.get_many(&names.iter().collect::<Vec<_>>()).await?;
-        names.iter().zip(records).filter_map(|(key, record)| Some(read(key, &record?))).collect()
+        let mut after = after.map(ToString::to_string);
+        let mut found: Vec<ApiKey> = Vec::new();
+        loop {
+            let wanted = limit.saturating_sub(found.len());
+            let ids = self.vault.store.scan(&keys::api_keys(tenant), "", after.as_deref(), wanted).await?;
+            let known = ids.iter().filter_map(|id| ApiKeyId::parse(id));
+            let names: Vec<Key> = known.map(|id| keys::api_key(tenant, &id)).collect();
+            let records = self.vault.store.get_many(&names.iter().collect::<Vec<_>>()).await?;
+            for (key, record) in names.iter().zip(records) {
+                found.extend(record.map(|record| read(key, &record)).transpose()?);
+            }
+            // One that was revoked between the two reads must not make a page look like the last one.
+            match ids.last() {
+                Some(last) if ids.len() == wanted && found.len() < limit => after = Some(last.clone()),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Forgets a key; it is refused from then on. False where there is none.

@@ -137,6 +137,8 @@ impl<'a> Leaving<'a> {
             let batch =
                 Batch::new().when(leaving(tenant)).when(guard).then(Write::Set { key: key.clone(), fields });
             if self.vault.store.apply(batch).await?.applied() {
+                // Whoever marked it may have been killed before all keys were gone, and grants take their time.
+                self.empty(tenant, &keys::api_keys(tenant), api_key).await?;
                 return going(tenant, worker, &key, &record).map(Some);
             }
         }
@@ -256,4 +258,44 @@ fn going(tenant: &TenantId, worker: AttemptId, key: &Key, record: &Record) -> Re
         worker,
         revocations: counts.unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::embedded::EmbeddedStore;
+    use crate::adapters::system::{SystemChance, SystemClock};
+    use crate::domain::{EmailAddress, KeyScopes};
+    use crate::ports::Clock;
+    use crate::vault::{Activation, ApiKey, ApiKeyLimits, Keyring, PendingSignUp};
+    use std::sync::Arc;
+
+    /// Killed when the tenant was marked and not all of its keys were gone.
+    #[tokio::test]
+    async fn nobody_comes_in_while_grants_are_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let store = Arc::new(EmbeddedStore::open(folder.path(), Arc::clone(&clock)).unwrap());
+        let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
+        let vault = Vault::new(store, Arc::clone(&clock), Arc::new(SystemChance), keyring);
+        let (email, now) = (EmailAddress::parse("ada@example.com").unwrap(), clock.now());
+        let (password_hash, product) = ("none".to_owned(), String::new());
+        let pending = PendingSignUp { email, password_hash, product, created_at: now };
+        let link = SystemChance.ticket();
+        vault.sign_ups().keep(&link, &pending, Duration::from_mins(1)).await.unwrap();
+        let Activation::Activated(tenant) = vault.sign_ups().activate(&link).await.unwrap() else {
+            panic!("not activated")
+        };
+        let by = Authority::proven(tenant.clone(), Who::Grantkeep.at(None));
+        let limits =
+            ApiKeyLimits { scopes: KeyScopes::all(), expires_at: None, providers: vec![], ips: vec![] };
+        let (id, name): (ApiKeyId, _) = (SystemChance.id(), "left".to_owned());
+        let key = ApiKey { id: id.clone(), name, secret_hash: "none".to_owned(), limits, created_at: now };
+        assert!(vault.api_keys(&by).create(&key).await.unwrap());
+        let fields = Draft::some().put("status", DELETING).done();
+        let marked = Batch::new().then(Write::Set { key: keys::tenant(&tenant), fields });
+        vault.store.apply(marked).await.unwrap();
+        assert!(vault.leaving().take(&tenant, Duration::from_secs(1)).await.unwrap().is_some());
+        assert!(vault.api_keys(&by).find(&id).await.unwrap().is_none());
+    }
 }

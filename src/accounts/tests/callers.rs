@@ -105,6 +105,22 @@ async fn keys_are_listed_and_revoked_within_a_tenant() {
     assert_eq!(house.accounts.revoke_key(&ada, &first.id).await, Err(Refusal::NotFound { what }));
 }
 
+/// It is in the index still, and its record is gone: as a reader sees it that comes between the two.
+#[tokio::test]
+async fn a_key_revoked_while_keys_are_listed_does_not_end_the_list() {
+    let mut house = House::new();
+    let ada = house.ada().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(key(&house, &ada, everything()).await.0.id);
+    }
+    ids.sort();
+    let gone = Key::of_tenant(ada.authority().tenant(), &format!("api-key:{}", ids[0]));
+    house.store.apply(Batch::new().then(Write::Delete { key: gone })).await.unwrap();
+    let page = house.accounts.list_keys(&ada, None, 2).await.unwrap();
+    assert_eq!(page.iter().map(|key| key.id.clone()).collect::<Vec<_>>(), ids[1..]);
+}
+
 #[tokio::test]
 async fn a_password_is_remembered_until_it_changes() {
     let mut house = House::new();

@@ -164,10 +164,10 @@ on_both_stores!(a_key_for_other_providers, |stores: Stores| async move {
     let connection = connect(&world.tenant, "ada", "").await;
     let slack = with_key(&world.tenant, json!({ "providers": ["slack"] })).await;
     let refresh = format!("/v1/connections/{}/refresh", id(&connection));
-    assert_snapshot!(problem(&slack.post(&refresh, &json!({})).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
+    assert_snapshot!(problem(&slack.post(&refresh, &json!({})).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
     let import = json!({ "provider": "sandbox", "end_user": "bob", "access_token": "t" });
-    assert_snapshot!(problem(&slack.post("/v1/connections", &import).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
-    assert_snapshot!(problem(&delete_with(&slack, "/v1/tenant", &json!({ "confirm": world.tenant.id() })).await), @"403 insufficient_scope: this API key is for some providers only, and this is about the whole tenant");
+    assert_snapshot!(problem(&slack.post("/v1/connections", &import).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
+    assert_snapshot!(problem(&delete_with(&slack, "/v1/tenant", &json!({ "confirm": world.tenant.id() })).await), @"403 insufficient_scope: This API key is for some providers only, and this is about the whole tenant.");
     let reader = with_key(&world.tenant, json!({ "scopes": ["connections:read"] })).await;
     assert_snapshot!(problem(&reader.post(&refresh, &json!({})).await), @"403 insufficient_scope: The key lacks the scope `connections:write`; make one that has it.");
     world.sandbox.control().behave(Behaviour { access_lifetime: LONG, ..Behaviour::default() });

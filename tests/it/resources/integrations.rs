@@ -125,9 +125,9 @@ on_both_stores!(a_key_for_other_providers, |stores: Stores| async move {
     let world = World::new(stores).await;
     let slack = with_key(&world.tenant, json!({ "providers": ["slack"] })).await;
     let path = "/v1/integrations/sandbox";
-    assert_snapshot!(problem(&slack.get(path).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
-    assert_snapshot!(problem(&patch(&slack, path, &json!({ "scopes": "profile" })).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
-    assert_snapshot!(problem(&slack.delete(path).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
+    assert_snapshot!(problem(&slack.get(path).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
+    assert_snapshot!(problem(&patch(&slack, path, &json!({ "scopes": "profile" })).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
+    assert_snapshot!(problem(&slack.delete(path).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
     assert_eq!(slack.get("/v1/integrations").await.expect(200).body["items"], json!([]));
     let own =
         with_key(&world.tenant, json!({ "providers": ["sandbox"], "scopes": ["integrations:read"] })).await;

@@ -82,7 +82,7 @@ on_both_stores!(who_may_ask, |stores: Stores| async move {
     assert_snapshot!(problem(&ask(&world.tenant, "none").await), @"404 not_found: Not found: a session of that id.");
     assert_eq!(ask(&Tenant::new(&world.app).await, &session).await.expect(404).code(), "not_found");
     let slack = with_key(&world.tenant, json!({ "providers": ["slack"] })).await;
-    assert_snapshot!(problem(&ask(&slack, &session).await), @"403 insufficient_scope: this API key may not be used for the provider sandbox");
+    assert_snapshot!(problem(&ask(&slack, &session).await), @"403 insufficient_scope: This API key may not be used for the provider `sandbox`.");
     let reader =
         with_key(&world.tenant, json!({ "scopes": ["connections:read"], "providers": ["sandbox"] })).await;
     assert_eq!(status(&reader, &session).await, "pending");

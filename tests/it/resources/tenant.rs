@@ -40,7 +40,7 @@ on_both_stores!(who_may, |stores: Stores| async move {
     let nobody = http().get(format!("{}/v1/tenant", world.app.url));
     assert_snapshot!(problem(&answer(nobody).await), @"401 unauthenticated: Send `Authorization: Bearer` with an API key, or Basic with the e-mail address and password of a verified account.");
     let slack = with_key(tenant, json!({ "providers": ["slack"] })).await;
-    assert_snapshot!(problem(&slack.get("/v1/tenant").await), @"403 insufficient_scope: this API key is for some providers only, and this is about the whole tenant");
-    assert_snapshot!(problem(&patch(&slack, "/v1/tenant", &json!({ "product": "Mine" })).await), @"403 insufficient_scope: this API key is for some providers only, and this is about the whole tenant");
+    assert_snapshot!(problem(&slack.get("/v1/tenant").await), @"403 insufficient_scope: This API key is for some providers only, and this is about the whole tenant.");
+    assert_snapshot!(problem(&patch(&slack, "/v1/tenant", &json!({ "product": "Mine" })).await), @"403 insufficient_scope: This API key is for some providers only, and this is about the whole tenant.");
     assert_eq!(tenant.get("/v1/tenant").await.expect(200).body["product"], "Acme CRM");
 });
