@@ -51,6 +51,10 @@ impl Broker {
         let work = self.ports.tasks.finish(async move {
             let outcome = broker.take_in(&by, &request).await;
             let deed = request.slot.named_in(Deed::of(Action::ConnectionImported, &outcome));
+            let deed = match &outcome {
+                Ok(connection) => deed.about("connection", &connection.id),
+                Err(_) => deed,
+            };
             broker.note(&by, deed).await;
             outcome
         });

@@ -46,6 +46,8 @@ async fn filters_leave_out_what_was_not_asked_for() {
     assert_eq!(count("provider=slack").await, 0);
     assert_eq!(count("connection=none").await, 0);
     assert_eq!(count("action=tenant.created").await, 1);
+    // Two at a time, and still found by the first request: there are more than two younger ones.
+    assert_eq!(count("action=tenant.created&limit=2").await, 1);
     let time = |n: usize| {
         let text = all[n]["time"].as_str().expect("a time");
         form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
