@@ -25,7 +25,8 @@ on_both_stores!(whatever_was_wrong_the_answer_is_the_same, |stores: Stores| asyn
     let challenge = refused.header("www-authenticate").expect("a challenge");
     assert!(challenge.starts_with("Bearer") && !challenge.to_lowercase().contains("basic"), "{challenge}");
     let list = || http().get(format!("{}/v1/api-keys", app.url));
-    let changed = format!("{}x", &tenant.key[..tenant.key.len() - 1]);
+    let (rest, last) = tenant.key.split_at(tenant.key.len() - 1);
+    let changed = format!("{rest}{}", if last == "x" { "y" } else { "x" });
     let others = [
         basic(&app, "nobody@example.com", PASSWORD).await,
         basic(&app, &unverified, PASSWORD).await,

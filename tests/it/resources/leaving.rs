@@ -192,7 +192,7 @@ async fn killed(stores: Stores, folder: Option<&str>) {
     }))
     .await;
     // The first page takes its time, and the second is never answered.
-    sandbox.control().fault(Rule::new(Endpoint::Revoke, Fault::Delay(600)));
+    sandbox.control().fault(Rule::new(Endpoint::Revoke, Fault::Delay(1500)));
     let asked = tokio::spawn({
         let tenant = tenant.clone();
         let body = json!({ "confirm": tenant.id() });
