@@ -1,6 +1,6 @@
 //! API keys: made, listed, read, revoked.
 
-use super::{Answer, Call, Description, Page, Tag, json};
+use super::{Answer, Call, Description, Page, Paging, Tag, json};
 use crate::accounts::{Caller, NewApiKey};
 use crate::domain::{ApiKeyId, Id, KeyScope, KeyScopes, ProviderId, Refusal, Scopes, Timestamp};
 use crate::http::body::{Limit, Several};
@@ -35,17 +35,6 @@ struct NewKeyFields {
     #[schema(value_type = Networks, required = false)]
     #[serde(default)]
     ips: Several,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many items a page has at most.
-    #[serde(default)]
-    limit: Limit,
-    /// The `next_cursor` of an earlier answer.
-    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
 }
 
 /// An API key.
@@ -136,7 +125,7 @@ pub(super) fn create_described() -> Description {
 
 /// `GET /v1/api-keys`.
 pub(super) async fn list(caller: Caller, call: Call) -> Answer {
-    let ListQuery { limit: Limit(limit), cursor } = call.query()?;
+    let Paging { limit: Limit(limit), cursor } = call.query()?;
     let after = cursor.as_deref().map(position).transpose()?;
     let keys = call.accounts().list_keys(&caller, after.as_ref(), limit).await?;
     let last = keys.last().filter(|_| keys.len() == limit);
@@ -155,7 +144,7 @@ pub(super) fn show_described() -> Description {
 
 pub(super) fn list_described() -> Description {
     Description::new(Tag::ApiKeys, "List the API keys")
-        .query::<ListQuery>()
+        .query::<Paging>()
         .lists::<KeyAnswer>("A page of the tenant's keys.")
         .refuses([cursor::not_one()])
 }

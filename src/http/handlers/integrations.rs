@@ -1,6 +1,6 @@
 //! Integrations: enabled, listed, read, changed, removed.
 
-use super::{Answer, Call, Description, Page, Tag, json};
+use super::{Answer, Call, Description, Page, Paging, Tag, json};
 use crate::accounts::Caller;
 use crate::broker::{Change, Enable};
 use crate::domain::{ClientSecret, ProviderId, Refusal, Scopes, Timestamp};
@@ -64,17 +64,6 @@ struct ChangeIntegrationFields {
     /// True: the client secret before is forgotten at once; with a new one, the one that it replaces.
     #[serde(default)]
     drop_previous_secret: bool,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many items a page has at most.
-    #[serde(default)]
-    limit: Limit,
-    /// The `next_cursor` of an earlier answer.
-    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
 }
 
 /// An integration as its tenant sees it: everything but its secrets.
@@ -186,7 +175,7 @@ fn named(caller: &Caller, call: &Call) -> Result<ProviderId, Refusal> {
 
 /// `GET /v1/integrations`. Of a key that is limited to providers: theirs, so a page may have fewer items than its limit.
 pub(super) async fn list(caller: Caller, call: Call) -> Answer {
-    let ListQuery { limit: Limit(limit), cursor } = call.query()?;
+    let Paging { limit: Limit(limit), cursor } = call.query()?;
     let after = cursor.as_deref().map(cursor::position).transpose()?;
     let (found, next) = call.broker().list_integrations(caller.authority(), after.as_deref(), limit).await?;
     let visible = found.iter().filter(|integration| caller.may_use(&integration.provider).is_ok());
@@ -232,7 +221,7 @@ fn not_enabled() -> Refusal {
 pub(super) fn list_described() -> Description {
     Description::new(Tag::Providers, "List what you have enabled")
         .detail("A page may hold fewer items than its limit and still go on. A key limited to providers sees theirs.")
-        .query::<ListQuery>()
+        .query::<Paging>()
         .lists::<IntegrationAnswer>("A page of integrations.")
         .refuses([cursor::not_one()])
 }

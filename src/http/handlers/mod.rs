@@ -13,6 +13,7 @@ mod sign_up;
 mod tenant;
 mod tokens;
 
+use super::body::Limit;
 use super::call::{Answer, Call};
 use super::door::{Handler, asking, known, open};
 use super::openapi::{self, Description, Tag};
@@ -140,6 +141,18 @@ async fn style(_: Call) -> Answer {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+/// Which page of a list, where nothing else can be asked.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    /// How many items a page has at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `next_cursor` of an earlier answer.
+    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
 
 /// A page of a list.
 #[derive(Serialize)]
