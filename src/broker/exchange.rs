@@ -320,5 +320,6 @@ fn new_grant(checked: &Checked, set: TokenSet, asked_at: Timestamp) -> NewGrant 
         variables,
         metadata: set.metadata,
         identity: crate::vault::Identity::default(),
+        plan: crate::vault::Plan::default(),
     }
 }

@@ -169,6 +169,7 @@ impl Broker {
             variables,
             metadata: request.metadata.clone(),
             identity: Identity::default(),
+            plan: crate::vault::Plan::default(),
         })
     }
 }

@@ -4,6 +4,7 @@
 
 mod deed;
 mod email;
+mod event;
 mod id;
 mod names;
 mod refusal;
@@ -13,6 +14,7 @@ mod time;
 
 pub use deed::{Action, Actor, Deed, Origin, Who};
 pub use email::{EmailAddress, InvalidEmail};
+pub use event::{Event, EventKind};
 pub use id::{
     ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, InstanceId, MailId, MemberId,
     SessionId, TenantId, is_base62,

@@ -4,7 +4,7 @@ use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
     Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, InstanceId, MailId, MemberId, ProviderId,
-    SessionId, TenantId,
+    SessionId, TenantId, Timestamp,
 };
 use crate::ports::store::Key;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
@@ -112,6 +112,21 @@ pub(super) fn parse_end_user_member(member: &str) -> Option<Slot> {
     let mut parts = member.split(':');
     let (end_user, provider, account) = (parts.next()?, parts.next()?, parts.next()?);
     parse_slot(&format!("{provider}:{end_user}:{account}"))
+}
+
+/// What the server comes back to by itself: members are `<time>:<provider>:<end user>:<account>`, the time in milliseconds
+/// with leading zeros, so that what is due first stands in front.
+pub(super) fn due(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "index:due")
+}
+
+pub(super) fn due_member(at: Timestamp, slot: &Slot) -> String {
+    format!("{:015}:{}", at.as_millis().max(0), slot_member(slot))
+}
+
+/// What the tenant is told: a stream.
+pub(super) fn events(tenant: &TenantId) -> Key {
+    Key::of_tenant(tenant, "events")
 }
 
 /// The audit trail of a tenant that one instance writes: a stream.

@@ -10,6 +10,7 @@ mod connections;
 mod data_keys;
 mod envelope;
 mod error;
+mod events;
 mod fields;
 mod integrations;
 mod keyring;
@@ -29,8 +30,8 @@ pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFault, Verified};
 pub use authority::{Authority, Unproven};
 pub use connections::{
-    Attempt, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
-    MoreToken, NewGrant, Slot, Status, Tokens, Trouble,
+    Attempt, Brought, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
+    MoreToken, NewGrant, Plan, Slot, Status, Tokens, Trouble,
 };
 pub use error::VaultError;
 pub use integrations::{
@@ -61,6 +62,8 @@ pub struct Vault {
     keyring: Keyring,
     data_keys: data_keys::Cache,
     trail: OnceLock<Arc<audit::Trail>>,
+    /// Whether each refresh is an event.
+    tells_refreshes: bool,
 }
 
 impl Vault {
@@ -71,7 +74,15 @@ impl Vault {
         chance: Arc<dyn Chance>,
         keyring: Keyring,
     ) -> Self {
-        Self { store, clock, chance, keyring, data_keys: data_keys::Cache::new(), trail: OnceLock::new() }
+        let (data_keys, trail) = (data_keys::Cache::new(), OnceLock::new());
+        Self { store, clock, chance, keyring, data_keys, trail, tells_refreshes: false }
+    }
+
+    /// Makes an event of each refresh, too.
+    #[must_use]
+    pub fn telling_refreshes(mut self, wanted: bool) -> Self {
+        self.tells_refreshes = wanted;
+        self
     }
 
     /// The connections of the tenant that `by` proves.

@@ -118,11 +118,14 @@ pub const RECORDS: &[RecordSchema] = &[
             ("failures", Plain),
             ("retry_at", Plain),
             ("last_error", Plain),
+            ("last_error_at", Plain),
             ("doubted", Plain),
             ("unknown_since", Plain),
             ("created_at", Plain),
             ("connected_at", Plain),
             ("refreshed_at", Plain),
+            ("due_at", Plain),
+            ("reauthorize_by", Plain),
         ],
     },
     RecordSchema {
@@ -183,6 +186,8 @@ pub const RECORDS: &[RecordSchema] = &[
             ("checkpoint_seal", Plain),
         ],
     },
+    // An entry of a stream, too.
+    RecordSchema { kind: "events", fields: &[("type", Plain), ("about", Plain)] },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {
         kind: "mail",

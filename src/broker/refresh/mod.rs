@@ -1,10 +1,12 @@
 //! Refreshes: one flight per connection in the process, one attempt per connection in the fleet.
 //!
 //! Section 9 of the design. A flight reads the record, claims the attempt, sends, and stores; or it finds another instance's
-//! attempt and waits for its outcome, bounded. Who waits takes the flight's outcome. `attempt` sends and stores, `verdict` says
-//! what an answer means.
+//! attempt and waits for its outcome, bounded. Who waits takes the flight's outcome. `attempt` sends what `claimed`
+//! holds, `verdict` says what an answer means, `keep` stores what came of it.
 
 mod attempt;
+mod claimed;
+mod keep;
 mod verdict;
 
 use super::Broker;

@@ -1,23 +1,32 @@
 //! Connections: what (tenant, provider, end user, account) has, and its sealed tokens.
 //!
-//! `record` is the shape, `sealed` its secrets, `refresh` the fenced steps of a refresh, this file everything else. The generation grows at every
-//! write of tokens, and a write of tokens reseals all of them.
+//! `record` is the shape and `layout` how it lies in the store, `sealed` its secrets, `refresh` and `brought` the fenced steps
+//! of a refresh, `due` when the server comes back by itself, `told` what the tenant hears of a change, this file everything
+//! else. The generation grows at every write of tokens, and a write of tokens reseals all of them.
+
+mod brought;
+mod due;
+mod layout;
 
 mod record;
 mod refresh;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod told;
 
-pub(super) use record::read;
+pub use brought::{Brought, Committed};
+pub use due::Plan;
+pub(super) use layout::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
-pub use refresh::{Committed, Doubt, Failure, Fresh};
+pub use refresh::{Doubt, Failure, Fresh};
 
 use super::tenants::still_active;
-use super::{Authority, Vault, VaultError, keys};
+use super::{Authority, Vault, VaultError, events, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
 use crate::ports::ChanceExt;
-use crate::ports::store::{Batch, Guard, Key, Outcome, StoreError, Write};
+use crate::ports::store::{Batch, Guard, Key, Outcome, StoreError, Value, Write};
+use due::move_due;
 
 /// Which connections a list shows.
 #[derive(Clone, Debug, Default)]
@@ -134,20 +143,9 @@ impl<'a> Connections<'a> {
                 grant,
             );
             let sealed = self.seal(&connection, &grant.tokens).await?;
-            let batch = Batch::new().when(still_active(tenant));
-            let batch = match &before {
-                None => batch.when(Guard::Absent(key.clone())),
-                Some(before) => self.unchanged(batch, before),
-            };
-            let mut batch =
-                batch.then(Write::Put { key: key.clone(), fields: connection.fields(sealed), lives: None });
-            if let Some(gone) = before.as_ref().filter(|before| before.id != connection.id) {
-                let member = keys::id_member(&gone.id, slot);
-                batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
-            }
-            for (index, member) in self.indexes(&connection) {
-                batch = batch.then(Write::IndexAdd { index, member });
-            }
+            let fields = connection.fields(sealed);
+            let batch = self.filling(before.as_ref(), &connection, fields);
+            let batch = events::tell(batch, tenant, &told::of_a_grant(kept, &connection));
             match self.vault.store.apply(batch).await {
                 Ok(Outcome::Applied(_)) => break,
                 Ok(Outcome::Refused(0, _)) => return Err(VaultError::TenantGone(tenant.to_string())),
@@ -169,6 +167,31 @@ impl<'a> Connections<'a> {
         self.find(slot).await?.ok_or_else(gone).map(Some)
     }
 
+    /// The batch that puts a connection into its slot, in the place of what was there.
+    fn filling(
+        &self,
+        before: Option<&Connection>,
+        connection: &Connection,
+        fields: Vec<(String, Value)>,
+    ) -> Batch {
+        let (tenant, slot) = (self.by.tenant(), &connection.slot);
+        let key = self.key(slot);
+        let batch = Batch::new().when(still_active(tenant));
+        let batch = match before {
+            None => batch.when(Guard::Absent(key.clone())),
+            Some(before) => self.unchanged(batch, before),
+        };
+        let mut batch = batch.then(Write::Put { key, fields, lives: None });
+        if let Some(gone) = before.filter(|before| before.id != connection.id) {
+            let member = keys::id_member(&gone.id, slot);
+            batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
+        }
+        for (index, member) in self.indexes(connection) {
+            batch = batch.then(Write::IndexAdd { index, member });
+        }
+        move_due(batch, tenant, slot, (before.and_then(Connection::due_at), connection.due_at()))
+    }
+
     /// Guards that the record is the one that was read. The grant too: revisions begin anew with a record, so one that was
     /// deleted and made again meanwhile may have the same.
     fn unchanged(&self, batch: Batch, read: &Connection) -> Batch {
@@ -188,12 +211,15 @@ impl<'a> Connections<'a> {
         let mut deleting = connection.clone();
         deleting.status = Status::Deleting;
         deleting.generation += 1;
+        deleting.plan.due_at = None;
         let sealed = self.seal(&deleting, &tokens).await?;
         let batch = self.unchanged(Batch::new(), connection).then(Write::Put {
             key,
             fields: deleting.fields(sealed),
             lives: None,
         });
+        let due = (connection.due_at(), None);
+        let batch = move_due(batch, self.by.tenant(), &connection.slot, due);
         Ok(self.vault.store.apply(batch).await?.applied())
     }
 
@@ -216,6 +242,9 @@ impl<'a> Connections<'a> {
         for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexRemove { index, member });
         }
+        let tenant = self.by.tenant();
+        let batch = move_due(batch, tenant, &connection.slot, (connection.due_at(), None));
+        let batch = events::tell(batch, tenant, &[told::of_an_end(connection)]);
         Ok(self.vault.store.apply(batch).await?.applied())
     }
 

@@ -67,6 +67,7 @@ impl House {
             variables: BTreeMap::new(),
             metadata: BTreeMap::new(),
             identity: Identity { id: identity.map(str::to_owned), name: None },
+            plan: Plan::default(),
         }
     }
 

@@ -1,0 +1,141 @@
+//! What became of an attempt, stored behind its fence; and what the callers hear of it.
+
+use super::claimed::Claimed;
+use super::verdict::{self, Nothing};
+use super::{Ask, Broker, Landed};
+use crate::domain::{Action, Deed, ReauthorizationReason, Refusal};
+use crate::telemetry::metrics;
+use crate::vault::{Brought, Committed, Connection, Doubt, Failure, Status, Tokens};
+use crate::wire::TokenSet;
+use std::time::Duration;
+
+impl Broker {
+    /// Stores new tokens.
+    pub(super) async fn keep(&self, claimed: Claimed<'_>, set: TokenSet) -> Result<Landed, Refusal> {
+        let issued_at = self.ports.clock.now().minus(self.ports.clock.monotonic().saturating_sub(claimed.at));
+        let new_refresh = set.refresh_token.clone();
+        let fresh = claimed.fresh(set, issued_at);
+        let tokens = fresh.tokens.clone();
+        let connections = self.vault.connections(&claimed.ask.by);
+        let sealed =
+            self.insist("new tokens", || connections.granted(&claimed.read, &claimed.attempt, &fresh)).await;
+        if matches!(sealed, Err(Refusal::Unauthenticated)) {
+            // The tenant was deleted meanwhile, and with it what would seal them.
+            self.revoke_unwanted(&claimed, &tokens).await;
+        }
+        match self.store(&claimed, &sealed?).await? {
+            Committed::Stored(connection) => {
+                let deed = Deed::done(Action::ConnectionRefreshed);
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Fresh(connection))
+            }
+            Committed::Superseded(None) => {
+                self.revoke_unwanted(&claimed, &tokens).await;
+                Ok(Landed::Kept(None, Refusal::ConnectionNotFound))
+            }
+            Committed::Superseded(Some(now)) if now.status == Status::Deleting => {
+                self.revoke_unwanted(&claimed, &tokens).await;
+                Ok(Landed::Kept(Some(now), Refusal::ConnectionNotFound))
+            }
+            Committed::Superseded(Some(now)) => {
+                tracing::warn!(
+                    connection = %now.id,
+                    rotated = new_refresh.is_some(),
+                    "a refresh came too late: a newer generation is kept"
+                );
+                Ok(Landed::Fresh(now))
+            }
+        }
+    }
+
+    /// Stores that none came, and what follows from it.
+    pub(super) async fn record_failure(
+        &self,
+        claimed: Claimed<'_>,
+        nothing: &Nothing,
+    ) -> Result<Landed, Refusal> {
+        let (status, doubt) =
+            verdict::consequence(&claimed.ready.provider, nothing.class, &claimed.read.trouble);
+        let backoff = self.backoff(claimed.read.trouble.failures);
+        let wait = nothing.retry_after.map_or(backoff, |after| after.max(backoff));
+        let failure = Failure {
+            status,
+            error: nothing.error.clone(),
+            retry_at: Some(self.ports.clock.now().plus(wait)),
+            doubt,
+            due_at: None,
+        };
+        let refusal = verdict::refusal(status, nothing, &claimed.read.id, wait);
+        self.land(claimed, failure, refusal).await
+    }
+
+    /// Stores that nothing was sent, and why the end user has to connect again.
+    pub(super) async fn give_up(
+        &self,
+        claimed: Claimed<'_>,
+        reason: ReauthorizationReason,
+    ) -> Result<Landed, Refusal> {
+        metrics::refresh(&claimed.ready.provider.id, reason.as_str(), Duration::ZERO);
+        let connection = Some(claimed.read.id.clone());
+        let failure = Failure {
+            status: Status::ReauthorizationRequired(reason),
+            error: reason.as_str().to_owned(),
+            retry_at: None,
+            doubt: Doubt::None,
+            due_at: None,
+        };
+        self.land(claimed, failure, Refusal::ReauthorizationRequired { reason, connection }).await
+    }
+
+    async fn land(
+        &self,
+        claimed: Claimed<'_>,
+        failure: Failure,
+        refusal: Refusal,
+    ) -> Result<Landed, Refusal> {
+        let connections = self.vault.connections(&claimed.ask.by);
+        let outcome = connections.failed(&claimed.read, &claimed.attempt, &failure);
+        match self.store(&claimed, &outcome).await? {
+            Committed::Stored(connection) => {
+                let deed = Deed { outcome: refusal.code(), ..Deed::done(Action::ConnectionRefreshed) };
+                self.record_refresh(claimed.ask, &connection, deed).await?;
+                Ok(Landed::Kept(Some(connection), refusal))
+            }
+            Committed::Superseded(now) => Ok(match self.overtaken(claimed.ask, now.as_deref()).await? {
+                Some(landed) => landed,
+                None => Landed::Kept(now, refusal),
+            }),
+        }
+    }
+
+    async fn record_refresh(&self, ask: &Ask, connection: &Connection, deed: Deed) -> Result<(), Refusal> {
+        let deed = connection.slot.named_in(deed).about("connection", &connection.id);
+        let deed = deed.about("generation", connection.generation);
+        Ok(self.vault.audit(&ask.by).record(deed).await?)
+    }
+
+    /// What is there instead of the outcome that came too late.
+    async fn overtaken(&self, ask: &Ask, now: Option<&Connection>) -> Result<Option<Landed>, Refusal> {
+        match now {
+            Some(now) => self.nothing_to_do(ask, now).await,
+            None => Ok(Some(Landed::Kept(None, Refusal::ConnectionNotFound))),
+        }
+    }
+
+    async fn store(&self, claimed: &Claimed<'_>, brought: &Brought) -> Result<Committed, Refusal> {
+        let connections = self.vault.connections(&claimed.ask.by);
+        self.insist("the outcome of a refresh", || connections.settle(brought)).await
+    }
+
+    /// Ends tokens that came for a connection which was deleted meanwhile.
+    async fn revoke_unwanted(&self, claimed: &Claimed<'_>, tokens: &Tokens) {
+        let ready = &claimed.ready;
+        let ended = self.revoke(&claimed.ask.by, &ready.provider, tokens, &ready.client, &ready.values).await;
+        tracing::warn!(connection = %claimed.read.id, revocation = ended.as_str(), "tokens came for a deleted connection");
+    }
+
+    fn backoff(&self, failures: u32) -> Duration {
+        let doubled = self.settings.backoff_min.saturating_mul(1 << failures.min(16));
+        self.jittered(doubled.min(self.settings.backoff_max))
+    }
+}
