@@ -8,3 +8,4 @@ pub mod outbox;
 pub mod redis;
 pub mod smtp;
 pub mod system;
+pub mod watched;

@@ -29,7 +29,7 @@ pub async fn verify_audit(
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
-    let vault = open_vault(settings, &clock, &chance).await.map_err(|error| match error {
+    let (vault, _) = open_vault(settings, &clock, &chance).await.map_err(|error| match error {
         StartError::Embedded(OpenError::InUse { folder }) => {
             StartError::Audit(format!(
                 "the store in {} is held by the server: stop it, or verify a copy of the folder (see Backup in docs/operations.md)",

@@ -3,7 +3,7 @@
 use super::error::StartError;
 use super::instance::{self, Instance};
 use super::running::{Background, Parts, Running};
-use super::store;
+use super::store::{self, Opened};
 use crate::accounts::{AccountSettings, Accounts, MailSettings};
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::otlp::OtlpClient;
@@ -90,7 +90,7 @@ pub async fn check(settings: &Settings) -> Result<Checked, StartError> {
     let mailer = mailer(settings, &clock, &chance)?;
     upstream(settings)?;
     traces(settings, &Tasks::new(tokio::runtime::Handle::current()))?;
-    let (_, warnings) = store::open(settings, &clock).await?;
+    let warnings = store::open(settings, &clock).await?.warnings;
     mailer.check().await.map_err(|error| StartError::MailServer(error.to_string()))?;
     Ok(Checked { providers: catalog.iter().count(), warnings })
 }
@@ -100,19 +100,20 @@ pub async fn vault(settings: &Settings) -> Result<Vault, StartError> {
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
-    open_vault(settings, &clock, &chance).await
+    Ok(open_vault(settings, &clock, &chance).await?.0)
 }
 
 pub(super) async fn open_vault(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     chance: &Arc<dyn Chance>,
-) -> Result<Vault, StartError> {
-    let (store, warnings) = store::open(settings, clock).await?;
-    for warning in warnings {
+) -> Result<(Vault, Opened), StartError> {
+    let opened = store::open(settings, clock).await?;
+    for warning in &opened.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(Vault::new(store, Arc::clone(clock), Arc::clone(chance), keyring(settings)?))
+    let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
+    Ok((Vault::new(store, clock, Arc::clone(chance), keyring(settings)?), opened))
 }
 
 async fn compose(
@@ -124,7 +125,8 @@ async fn compose(
     let catalog = catalog(settings)?;
     let mailer = mailer(settings, &clock, &chance)?;
     let upstream = upstream(settings)?;
-    let vault = Arc::new(open_vault(settings, &clock, &chance).await?);
+    let (vault, opened) = open_vault(settings, &clock, &chance).await?;
+    let (vault, clock) = (Arc::new(vault), opened.clock);
     let mut keys = settings.vault.master_keys.iter().map(MasterKey::id);
     tracing::info!(wraps = keys.next(), opens_too = ?keys.collect::<Vec<_>>(), "master keys");
     // Not before the store has answered: a start that fails leaves nothing behind.
@@ -135,6 +137,7 @@ async fn compose(
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),
         upstream: Arc::new(upstream),
+        outages: opened.outages,
         tasks: tasks.clone(),
     };
     metrics::refresh_held(settings.refresh.hold);

@@ -3,30 +3,41 @@
 use super::error::StartError;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::redis::{RedisOptions, RedisStore};
+use crate::adapters::watched::{StoreClock, Watched};
 use crate::config::{Settings, StoreUrl};
-use crate::ports::Clock;
 use crate::ports::store::Store;
+use crate::ports::{Clock, Outages};
 use std::sync::Arc;
 
-/// A store that answers, and what about it should be otherwise.
-pub(super) async fn open(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Arc<dyn Store>, Vec<String>), StartError> {
-    match &settings.store.url {
+/// A store that answers.
+pub(super) struct Opened {
+    pub store: Arc<dyn Store>,
+    /// The time that the whole fleet goes by: the store's.
+    pub clock: Arc<dyn Clock>,
+    pub outages: Arc<Outages>,
+    /// What about it should be otherwise.
+    pub warnings: Vec<String>,
+}
+
+pub(super) async fn open(settings: &Settings, own: &Arc<dyn Clock>) -> Result<Opened, StartError> {
+    let outages = Arc::new(Outages::new(Arc::clone(own)));
+    let (store, clock, warnings): (Arc<dyn Store>, _, _) = match &settings.store.url {
         StoreUrl::Embedded(folder) => {
-            let store = EmbeddedStore::open(folder, Arc::clone(clock))?;
-            answers(&store).await?;
-            Ok((Arc::new(store), Vec::new()))
+            let store = EmbeddedStore::open(folder, Arc::clone(own))?;
+            // It goes by this process's clock already.
+            (Arc::new(store), None, Vec::new())
         }
         StoreUrl::Redis { url, .. } => {
             let store = RedisStore::connect(url.expose(), redis_options(settings))?;
             // First whether it will do at all: an old server's refusals of single commands would say less.
             let warnings = store.inspect().await?.warnings;
-            answers(&store).await?;
-            Ok((Arc::new(store), warnings))
+            (Arc::new(store), Some(Arc::new(StoreClock::new(Arc::clone(own)))), warnings)
         }
-    }
+    };
+    let watched = Watched::new(store, Arc::clone(&outages), clock.clone());
+    answers(&watched).await?;
+    let clock = clock.map_or_else(|| Arc::clone(own), |clock| clock);
+    Ok(Opened { store: Arc::new(watched), clock, outages, warnings })
 }
 
 async fn answers(store: &dyn Store) -> Result<(), StartError> {

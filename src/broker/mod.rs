@@ -31,7 +31,7 @@ pub use page::{Asked, Refused, Start, Way};
 
 use crate::catalog::{Catalog, Provider};
 use crate::domain::{Deed, ProviderId, Refusal, TenantId};
-use crate::ports::{Chance, ChanceExt, Clock, Tasks, Upstream};
+use crate::ports::{Chance, ChanceExt, Clock, Outages, Tasks, Upstream};
 use crate::vault::{Authority, Integration, Vault, VaultError};
 use std::future::Future;
 use std::sync::Arc;
@@ -67,6 +67,7 @@ pub struct BrokerPorts {
     pub clock: Arc<dyn Clock>,
     pub chance: Arc<dyn Chance>,
     pub upstream: Arc<dyn Upstream>,
+    pub outages: Arc<Outages>,
     pub tasks: Tasks,
 }
 

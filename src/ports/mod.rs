@@ -3,6 +3,7 @@
 mod chance;
 mod clock;
 mod mailer;
+mod outages;
 pub mod store;
 mod tasks;
 mod upstream;
@@ -10,5 +11,6 @@ mod upstream;
 pub use chance::{Chance, ChanceExt};
 pub use clock::Clock;
 pub use mailer::{Mail, MailError, Mailer};
+pub use outages::Outages;
 pub use tasks::Tasks;
 pub use upstream::{Method, OutboundBody, OutboundRequest, OutboundResponse, Upstream, UpstreamError};
