@@ -34,3 +34,26 @@ impl Clock for Ahead {
         self.machine.monotonic() + self.passed()
     }
 }
+
+/// The machine's clock, set wrong: ahead by so many milliseconds, or behind.
+pub struct Wrong {
+    machine: SystemClock,
+    by: i64,
+}
+
+impl Wrong {
+    /// A clock that is wrong by so many minutes.
+    pub fn by_minutes(minutes: i64) -> Self {
+        Self { machine: SystemClock::new(), by: minutes * 60_000 }
+    }
+}
+
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.machine.now().as_millis() + self.by)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic()
+    }
+}

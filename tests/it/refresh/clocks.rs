@@ -1,0 +1,90 @@
+//! Clocks of instances and of the provider that are ten minutes apart: no storm of refreshes, and no token that is handed out
+//! past its life.
+
+use super::*;
+use crate::support::clock::Wrong;
+use crate::support::redis::RedisServer;
+use futures_util::future::join_all;
+use grantkeep::adapters::system::SystemChance;
+use grantkeep::app::new_master_key;
+use grantkeep::sandbox::SandboxOptions;
+use std::sync::Arc;
+
+/// Minutes that the clocks of the instances are wrong by; and the provider's.
+const WRONG: [i64; 3] = [-10, 0, 10];
+const PROVIDER_WRONG: i64 = 7;
+
+/// Instances with wrong clocks on one Redis, and a tenant at each of them.
+async fn fleet() -> (Vec<App>, Sandbox, Vec<Tenant>) {
+    let (redis, key) = (Stores::Redis(Arc::new(RedisServer::start(&[]))), new_master_key(Some("test")));
+    let further = [&[("vault.master_keys", key.as_str())], QUICK].concat();
+    let start = |minutes| App::start_by(redis.clone(), &further, Arc::new(Wrong::by_minutes(minutes)));
+    let apps = join_all(WRONG.map(start)).await;
+    let clock = Arc::new(Wrong::by_minutes(PROVIDER_WRONG));
+    let sandbox =
+        Sandbox::start(SandboxOptions::default(), clock, Arc::new(SystemChance)).await.expect("it starts");
+    let tenant = Tenant::new(&apps[0]).await;
+    tenant.enable(&sandbox).await.expect(201);
+    let doors = apps.iter().map(|app| tenant.at(app)).collect();
+    (apps, sandbox, doors)
+}
+
+fn behave(sandbox: &Sandbox, access_lifetime: Duration) {
+    sandbox.control().behave(Behaviour { access_lifetime, ..Behaviour::default() });
+}
+
+#[tokio::test]
+async fn wrong_clocks_make_no_storm() {
+    const ROUNDS: usize = 20;
+    let (_apps, sandbox, doors) = fleet().await;
+    // Shorter than the clocks are apart: by its own clock one instance would find each token expired, and another one that had
+    // expired alive.
+    behave(&sandbox, Duration::from_mins(5));
+    let users = ["ada", "bob", "cy"];
+    for (door, user) in doors.iter().zip(users) {
+        door.connect(user).await;
+    }
+    let mut answers = Vec::new();
+    for round in 0..ROUNDS {
+        let asked = (0..9).map(|n| doors[n % 3].token(users[(n / 3 + round) % 3]));
+        answers.extend(join_all(asked).await);
+    }
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body["refresh"]["state"]), (200, &"fresh".into()), "{answer:?}");
+        let left = answer.body["expires_in"].as_u64().expect("seconds");
+        assert!((240..=300).contains(&left), "{answer:?}");
+    }
+    assert_eq!(sandbox.control().counts().refresh_requests, 0);
+    println!(
+        "R12: clocks {WRONG:?} minutes wrong, {} hand-outs, 0 refreshes of tokens that lived",
+        answers.len()
+    );
+}
+
+#[tokio::test]
+async fn wrong_clocks_hand_out_no_dead_token() {
+    let (_apps, sandbox, doors) = fleet().await;
+    behave(&sandbox, Duration::from_secs(2));
+    doors[0].connect("ada").await;
+    let mut handed_out = 0;
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    while clock.monotonic().saturating_sub(began) < Duration::from_secs(6) {
+        for door in &doors {
+            let asked_at = SystemClock::new();
+            let answer = door.token("ada").await.expect(200);
+            let left = Duration::from_secs(answer.body["expires_in"].as_u64().expect("seconds"));
+            let works = works(&sandbox, &answer.text("access_token")).await;
+            // A machine that is busy elsewhere may need longer than the token has left.
+            assert!(works || asked_at.monotonic() > left, "{answer:?}");
+            handed_out += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let refreshes = sandbox.control().counts().refresh_requests;
+    let lives = clock.monotonic().saturating_sub(began).as_secs() + 2;
+    assert!((2..=lives * 2).contains(&refreshes), "{refreshes} refreshes in {lives} s");
+    println!(
+        "R12: {handed_out} hand-outs of tokens that live 2 s, {refreshes} refreshes, none past its life"
+    );
+}
