@@ -3,6 +3,10 @@
 //! Labels take static words and the ids of providers, which the operator's files bound: nothing that a caller can invent,
 //! and no tenant, end user or secret.
 
+mod refresh;
+
+pub use refresh::*;
+
 use crate::domain::ProviderId;
 use metrics::{Gauge, Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -11,11 +15,6 @@ use std::time::Duration;
 
 const REQUESTS: &str = "grantkeep_requests_total";
 const REQUEST_SECONDS: &str = "grantkeep_request_seconds";
-const HANDOUTS: &str = "grantkeep_handouts_total";
-const REFRESHES: &str = "grantkeep_refreshes_total";
-const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
-const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
-const REFRESH_HELD: &str = "grantkeep_refresh_held";
 const PREVIOUS_SECRETS: &str = "grantkeep_previous_secrets_total";
 const SESSIONS: &str = "grantkeep_sessions_total";
 const STORE_ERRORS: &str = "grantkeep_store_errors_total";
@@ -42,15 +41,15 @@ enum Kind {
 
 use Kind::{Counter, Gauge as Level, Seconds};
 
+/// Name, kind and meaning.
+type Row = (&'static str, Kind, &'static str);
+
 /// All of them.
-const TABLE: &[(&str, Kind, &str)] = &[
+const TABLES: [&[Row]; 2] = [GENERAL, refresh::TABLE];
+
+const GENERAL: &[Row] = &[
     (REQUESTS, Counter, "Requests answered, by route pattern, method and status."),
     (REQUEST_SECONDS, Seconds, "Time to the answer of a request, by route pattern."),
-    (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
-    (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
-    (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
-    (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
-    (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
     (
         PREVIOUS_SECRETS,
         Counter,
@@ -94,9 +93,13 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ),
 ];
 
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLES.into_iter().flatten()
+}
+
 /// Every metric by name, and what it means: what the manual, the board and the alert rules are held against.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE.iter().map(|(name, _, meaning)| (*name, *meaning))
+    rows().map(|(name, _, meaning)| (*name, *meaning))
 }
 
 /// Upper bounds in seconds: a read from memory is below the first, a slow provider near the last.
@@ -145,7 +148,7 @@ fn recorder() -> PrometheusRecorder {
 }
 
 fn describe() {
-    for (name, kind, meaning) in TABLE {
+    for (name, kind, meaning) in rows() {
         match kind {
             Counter => metrics::describe_counter!(*name, *meaning),
             Level => metrics::describe_gauge!(*name, *meaning),
@@ -166,22 +169,6 @@ pub fn request(route: &'static str, method: &str, status: u16, took: Duration) {
     let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
     counter!(REQUESTS, "route" => route, "method" => method, "status" => status.to_string()).increment(1);
     histogram!(REQUEST_SECONDS, "route" => route).record(took);
-}
-
-/// A token was handed out; `state` is the `refresh.state` of the answer.
-pub fn handout(provider: &ProviderId, state: &'static str) {
-    counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
-}
-
-/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `unknown`.
-pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
-    counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
-    histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
-}
-
-/// Whether refreshes that spend a refresh token are held.
-pub fn refresh_held(held: bool) {
-    gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
 }
 
 /// The provider refused a client secret and took the one before.
@@ -297,11 +284,6 @@ impl Drop for Waiting {
     }
 }
 
-/// A caller begins to wait for a refresh, its own or somebody else's.
-pub fn waiting_for_refresh() -> Waiting {
-    Waiting::on(gauge!(REFRESH_WAITERS))
-}
-
 /// A caller begins to wait for its turn to have a password hashed.
 pub fn waiting_for_password() -> Waiting {
     Waiting::on(gauge!(PASSWORD_WAITERS))
@@ -348,7 +330,7 @@ mod tests {
         });
         let mut seen: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        let mut expected: Vec<&str> = TABLE.iter().map(|(name, ..)| *name).collect();
+        let mut expected: Vec<&str> = rows().map(|(name, ..)| *name).collect();
         expected.sort_unstable();
         seen.sort_unstable();
         assert_eq!(seen, expected, "{text}");

@@ -1,0 +1,42 @@
+//! Refreshes and hand-outs in numbers.
+
+use super::Kind::{Counter, Gauge as Level, Seconds};
+use super::{Row, Waiting};
+use crate::domain::ProviderId;
+use metrics::{counter, gauge, histogram};
+use std::time::Duration;
+
+const HANDOUTS: &str = "grantkeep_handouts_total";
+const REFRESHES: &str = "grantkeep_refreshes_total";
+const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
+const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const REFRESH_HELD: &str = "grantkeep_refresh_held";
+
+pub(super) const TABLE: &[Row] = &[
+    (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
+    (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
+    (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
+    (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
+    (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
+];
+
+/// A token was handed out; `state` is the `refresh.state` of the answer.
+pub fn handout(provider: &ProviderId, state: &'static str) {
+    counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
+}
+
+/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `unknown`.
+pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
+    counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
+    histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
+}
+
+/// Whether refreshes that spend a refresh token are held.
+pub fn refresh_held(held: bool) {
+    gauge!(REFRESH_HELD).set(f64::from(u8::from(held)));
+}
+
+/// A caller begins to wait for a refresh, its own or somebody else's.
+pub fn waiting_for_refresh() -> Waiting {
+    Waiting::on(gauge!(REFRESH_WAITERS))
+}
