@@ -7,5 +7,6 @@ pub mod otlp;
 pub mod outbox;
 pub mod redis;
 pub mod smtp;
+pub mod spill;
 pub mod system;
 pub mod watched;

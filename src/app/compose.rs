@@ -9,6 +9,7 @@ use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::otlp::OtlpClient;
 use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::smtp::SmtpMailer;
+use crate::adapters::spill::FolderSpill;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::broker::{Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
@@ -138,6 +139,7 @@ async fn compose(
         chance: Arc::clone(&chance),
         upstream: Arc::new(upstream),
         outages: opened.outages,
+        spill: Arc::new(FolderSpill::new(settings.server.data_folder.join("spill"))),
         tasks: tasks.clone(),
     };
     metrics::refresh_held(settings.refresh.hold);
@@ -146,7 +148,9 @@ async fn compose(
             "refresh.hold is on: no refresh that spends a refresh token is sent until it is off again"
         );
     }
-    let broker = Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings));
+    let broker = Arc::new(Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings)));
+    // Before anything is refreshed: what waits here may be what the store lacks.
+    broker.take_up_spilled().await;
     let accounts = Accounts::new(
         Arc::clone(&vault),
         Arc::clone(&clock),
@@ -158,7 +162,7 @@ async fn compose(
     let asked = Arc::clone(&vault);
     let state = HttpState {
         accounts: Arc::new(accounts),
-        broker: Arc::new(broker),
+        broker: Arc::clone(&broker),
         clock,
         chance,
         metrics: Arc::new(metrics::render),
@@ -181,6 +185,7 @@ fn keyring(settings: &Settings) -> Result<Keyring, StartError> {
 fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) -> Vec<Job> {
     let mut jobs = jobs::audit(vault, &settings.audit);
     jobs.push(jobs::mails(&state.accounts, settings.mail.backoff_min));
+    jobs.push(jobs::went_back(&state.broker));
     jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
     jobs
 }
@@ -193,6 +198,7 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         wait: settings.refresh.wait,
         backoff_min: settings.refresh.backoff_min,
         backoff_max: settings.refresh.backoff_max,
+        rest: settings.refresh.rest,
         hold: settings.refresh.hold,
     }
 }

@@ -114,7 +114,7 @@ impl Broker {
         Ok(revocation)
     }
 
-    async fn revoke_connection(
+    pub(super) async fn revoke_connection(
         &self,
         by: &Authority,
         connection: &Connection,

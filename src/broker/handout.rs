@@ -122,7 +122,7 @@ impl Broker {
             Some(read) => read,
             None => self.vault.connections(by).find(slot).await?,
         };
-        let connection = connection.ok_or(Refusal::ConnectionNotFound)?;
+        let connection = self.as_known(by, connection.ok_or(Refusal::ConnectionNotFound)?).await;
         check_status(&connection)?;
         let target = wish.token.map_or(Target::Main, Target::More);
         let held = self.held(by, &connection, &target).await?;

@@ -31,7 +31,7 @@ pub use page::{Asked, Refused, Start, Way};
 
 use crate::catalog::{Catalog, Provider};
 use crate::domain::{Deed, ProviderId, Refusal, TenantId};
-use crate::ports::{Chance, ChanceExt, Clock, Outages, Tasks, Upstream};
+use crate::ports::{Chance, ChanceExt, Clock, Outages, Spill, Tasks, Upstream};
 use crate::vault::{Authority, Integration, Vault, VaultError};
 use std::future::Future;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub struct BrokerSettings {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// How long attempts past their deadline are left alone after the store came back, or after the start.
+    pub rest: Duration,
     /// No refresh that spends a refresh token: the store is a restored backup.
     pub hold: bool,
 }
@@ -68,6 +70,7 @@ pub struct BrokerPorts {
     pub chance: Arc<dyn Chance>,
     pub upstream: Arc<dyn Upstream>,
     pub outages: Arc<Outages>,
+    pub spill: Arc<dyn Spill>,
     pub tasks: Tasks,
 }
 
@@ -78,12 +81,17 @@ pub struct Broker {
     ports: BrokerPorts,
     settings: BrokerSettings,
     flights: refresh::Flights,
+    /// New tokens that the store has not taken yet.
+    pending: refresh::Pending,
+    /// New tokens that it took lately.
+    recent: refresh::Recent,
 }
 
 impl Broker {
     /// A broker over a vault and a catalog.
     pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
-        Self { vault, catalog, ports, settings, flights: refresh::Flights::default() }
+        let (flights, pending, recent) = Default::default();
+        Self { vault, catalog, ports, settings, flights, pending, recent }
     }
 
     /// What is known about providers.

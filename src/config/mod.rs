@@ -210,6 +210,8 @@ pub struct Refresh {
     pub slack: Duration,
     /// How long a caller waits for another one's refresh.
     pub wait: Duration,
+    /// How long attempts past their deadline are left alone after the store came back.
+    pub rest: Duration,
     /// The pause after the first failure.
     pub backoff_min: Duration,
     /// The longest pause; not shorter than the first.

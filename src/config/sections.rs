@@ -185,6 +185,7 @@ fn upstream(r: &mut Reader) -> Option<Upstream> {
 fn refresh(r: &mut Reader) -> Option<Refresh> {
     let slack = r.read("refresh.slack", parse::duration);
     let wait = r.read("refresh.wait", parse::duration);
+    let rest = r.read("refresh.rest", parse::duration);
     let backoff_min = r.read("refresh.backoff_min", parse::duration);
     let backoff_max = r.read("refresh.backoff_max", parse::duration);
     let hold = r.read("refresh.hold", parse::flag);
@@ -196,6 +197,7 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
     Some(Refresh {
         slack: slack?,
         wait: wait?,
+        rest: rest?,
         backoff_min: backoff_min?,
         backoff_max: backoff_max?,
         hold: hold?,

@@ -64,7 +64,7 @@ pub struct Event {
     /// What.
     pub kind: EventKind,
     /// To what, and further words, by name.
-    pub about: Vec<(&'static str, String)>,
+    pub about: Vec<(String, String)>,
 }
 
 impl Event {
@@ -76,8 +76,8 @@ impl Event {
     /// Says more of it.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "callers give ids, names and references alike")]
-    pub fn about(mut self, name: &'static str, what: impl ToString) -> Self {
-        self.about.push((name, what.to_string()));
+    pub fn about(mut self, name: &str, what: impl ToString) -> Self {
+        self.about.push((name.to_owned(), what.to_string()));
         self
     }
 }

@@ -6,10 +6,12 @@
 mod audit;
 mod deletions;
 mod mails;
+mod went_back;
 
 pub use audit::audit;
 pub use deletions::deletions;
 pub use mails::mails;
+pub use went_back::went_back;
 
 use crate::ports::{Chance, ChanceExt, Tasks};
 use futures_util::future::BoxFuture;

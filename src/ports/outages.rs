@@ -11,13 +11,14 @@ pub struct Outages {
     down: AtomicBool,
     /// Monotonic milliseconds.
     back_at: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Outages {
     /// None seen yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let back_at = AtomicU64::new(millis(clock.monotonic()));
-        Self { clock, down: AtomicBool::new(false), back_at }
+        Self { clock, down: AtomicBool::new(false), back_at, ended: AtomicU64::new(0) }
     }
 
     /// The store did not answer.
@@ -29,7 +30,13 @@ impl Outages {
     pub fn answered(&self) {
         if self.down.load(Ordering::Acquire) && self.down.swap(false, Ordering::AcqRel) {
             self.back_at.store(millis(self.clock.monotonic()), Ordering::Release);
+            self.ended.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// How many times it has come back.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// How long it has been answering; zero while it does not.

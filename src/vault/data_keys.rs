@@ -22,6 +22,10 @@ pub(super) struct TenantKeys {
     read_at: Duration,
 }
 
+/// The data keys of a tenant, held for as long as this lives.
+#[derive(Clone)]
+pub struct HeldKeys(Arc<TenantKeys>);
+
 /// Unwrapped keys of the tenants asked for lately.
 pub(super) struct Cache(quick_cache::sync::Cache<TenantId, Arc<TenantKeys>>);
 
@@ -129,6 +133,21 @@ impl Vault {
             _ => self.read_keys(tenant).await?,
         };
         Ok(Sealer { vault: self, keys, record, kind, id, generation: 0 })
+    }
+
+    /// What seals the fields of one record, by keys that are held already.
+    pub(super) fn sealer_with<'a>(
+        &'a self,
+        keys: &HeldKeys,
+        record: &'a Key,
+        (kind, id): (&'static str, &'a str),
+    ) -> Sealer<'a> {
+        Sealer { vault: self, keys: Arc::clone(&keys.0), record, kind, id, generation: 0 }
+    }
+
+    /// The data keys of a tenant, to be held.
+    pub(super) async fn hold_keys(&self, tenant: &TenantId) -> Result<HeldKeys, VaultError> {
+        self.keys_of(tenant).await.map(HeldKeys)
     }
 
     /// The data keys of a tenant, as they were a minute ago at most.

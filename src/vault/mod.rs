@@ -31,8 +31,9 @@ pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFa
 pub use authority::{Authority, Unproven};
 pub use connections::{
     Attempt, Brought, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
-    MoreToken, NewGrant, Plan, Slot, Status, Tokens, Trouble,
+    MoreToken, NewGrant, Plan, Slot, Spilled, Status, Tokens, Trouble,
 };
+pub use data_keys::HeldKeys;
 pub use error::VaultError;
 pub use integrations::{
     Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations, NewSecret, PreviousSecret,

@@ -10,6 +10,7 @@ use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{Attempt, Connection};
 use crate::wire::{self, ClientCredentials, Grant};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Not worth a second request when less than this is left of an attempt.
@@ -30,15 +31,16 @@ impl Broker {
             });
         }
         let client = self.client(&ask.by, integration, &connection.client_id).await?;
-        let tokens = self.vault.connections(&ask.by).open(connection).await?;
+        let connections = self.vault.connections(&ask.by);
+        let (tokens, keys) = (connections.open(connection).await?, connections.keys().await?);
         let mut values = connection.variables.clone();
         values.extend(connection.metadata.clone());
-        Ok(Ready { provider, client, tokens, values })
+        Ok(Ready { provider, client, tokens, keys, values })
     }
 
     /// Sends under a claim and stores what came of it.
     pub(super) async fn attempt(
-        &self,
+        self: &Arc<Self>,
         ask: &Ask,
         mut read: Connection,
         attempt: Attempt,

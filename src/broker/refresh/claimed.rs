@@ -4,7 +4,7 @@ use super::{Ask, Target};
 use crate::broker::client::Client;
 use crate::catalog::{Provider, RefreshWith, Rotation, Values};
 use crate::domain::{Secret, Timestamp};
-use crate::vault::{Attempt, Connection, Fresh, MoreToken, Plan, Tokens};
+use crate::vault::{Attempt, Connection, Fresh, HeldKeys, MoreToken, Plan, Tokens};
 use crate::wire::TokenSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub(super) struct Ready {
     pub provider: Arc<Provider>,
     pub client: Client,
     pub tokens: Tokens,
+    /// What will seal the new ones, so that it needs no store.
+    pub keys: HeldKeys,
     pub values: Values,
 }
 

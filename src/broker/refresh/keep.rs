@@ -5,46 +5,59 @@ use super::verdict::{self, Nothing};
 use super::{Ask, Broker, Landed};
 use crate::domain::{Action, Deed, ReauthorizationReason, Refusal};
 use crate::telemetry::metrics;
-use crate::vault::{Brought, Committed, Connection, Doubt, Failure, Status, Tokens};
+use crate::vault::{Authority, Brought, Committed, Connection, Doubt, Failure, Status};
 use crate::wire::TokenSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Broker {
-    /// Stores new tokens.
-    pub(super) async fn keep(&self, claimed: Claimed<'_>, set: TokenSet) -> Result<Landed, Refusal> {
+    /// Stores new tokens. Where the store does not take them now they are kept until it does, and served meanwhile.
+    pub(super) async fn keep(
+        self: &Arc<Self>,
+        claimed: Claimed<'_>,
+        set: TokenSet,
+    ) -> Result<Landed, Refusal> {
+        let by = &claimed.ask.by;
         let issued_at = self.ports.clock.now().minus(self.ports.clock.monotonic().saturating_sub(claimed.at));
-        let new_refresh = set.refresh_token.clone();
+        let connections = self.vault.connections(by);
         let fresh = claimed.fresh(set, issued_at);
-        let tokens = fresh.tokens.clone();
-        let connections = self.vault.connections(&claimed.ask.by);
-        let sealed =
-            self.insist("new tokens", || connections.granted(&claimed.read, &claimed.attempt, &fresh)).await;
-        if matches!(sealed, Err(Refusal::Unauthenticated)) {
-            // The tenant was deleted meanwhile, and with it what would seal them.
-            self.revoke_unwanted(&claimed, &tokens).await;
+        let keys = &claimed.ready.keys;
+        let brought = Arc::new(connections.granted(&claimed.read, &claimed.attempt, &fresh, keys)?);
+        match connections.settle(&brought).await {
+            Ok(committed @ (Committed::Stored(_) | Committed::Superseded(_))) => {
+                self.settled(by, &brought, committed).await
+            }
+            Ok(Committed::Contested(_)) => self.keep_on(by, brought).await,
+            Err(error) => {
+                tracing::error!(%error, connection = %claimed.read.id, "new tokens are not stored yet");
+                self.keep_on(by, brought).await
+            }
         }
-        match self.store(&claimed, &sealed?).await? {
+    }
+
+    /// What follows from new tokens having been stored, or being wanted no more.
+    pub(super) async fn settled(
+        &self,
+        by: &Authority,
+        brought: &Arc<Brought>,
+        committed: Committed,
+    ) -> Result<Landed, Refusal> {
+        match committed {
             Committed::Stored(connection) => {
-                let deed = Deed::done(Action::ConnectionRefreshed);
-                self.record_refresh(claimed.ask, &connection, deed).await?;
+                self.recent.remember(by.tenant(), brought, self.ports.clock.monotonic());
+                self.record_refresh(by, &connection, Deed::done(Action::ConnectionRefreshed)).await?;
                 Ok(Landed::Fresh(connection))
             }
-            Committed::Superseded(None) => {
-                self.revoke_unwanted(&claimed, &tokens).await;
-                Ok(Landed::Kept(None, Refusal::ConnectionNotFound))
-            }
-            Committed::Superseded(Some(now)) if now.status == Status::Deleting => {
-                self.revoke_unwanted(&claimed, &tokens).await;
-                Ok(Landed::Kept(Some(now), Refusal::ConnectionNotFound))
-            }
-            Committed::Superseded(Some(now)) => {
-                tracing::warn!(
-                    connection = %now.id,
-                    rotated = new_refresh.is_some(),
-                    "a refresh came too late: a newer generation is kept"
-                );
+            Committed::Superseded(Some(now)) if now.status != Status::Deleting => {
+                tracing::warn!(connection = %now.id, "a refresh came too late: a newer generation is kept");
+                metrics::outcome_kept("superseded");
                 Ok(Landed::Fresh(now))
             }
+            Committed::Superseded(gone) => {
+                self.revoke_unwanted(by, brought).await;
+                Ok(Landed::Kept(gone, Refusal::ConnectionNotFound))
+            }
+            Committed::Contested(now) => Ok(Landed::Fresh(now)),
         }
     }
 
@@ -98,20 +111,27 @@ impl Broker {
         match self.store(&claimed, &outcome).await? {
             Committed::Stored(connection) => {
                 let deed = Deed { outcome: refusal.code(), ..Deed::done(Action::ConnectionRefreshed) };
-                self.record_refresh(claimed.ask, &connection, deed).await?;
+                self.record_refresh(&claimed.ask.by, &connection, deed).await?;
                 Ok(Landed::Kept(Some(connection), refusal))
             }
             Committed::Superseded(now) => Ok(match self.overtaken(claimed.ask, now.as_deref()).await? {
                 Some(landed) => landed,
                 None => Landed::Kept(now, refusal),
             }),
+            // Only new tokens are contested.
+            Committed::Contested(now) => Ok(Landed::Kept(Some(now), refusal)),
         }
     }
 
-    async fn record_refresh(&self, ask: &Ask, connection: &Connection, deed: Deed) -> Result<(), Refusal> {
+    async fn record_refresh(
+        &self,
+        by: &Authority,
+        connection: &Connection,
+        deed: Deed,
+    ) -> Result<(), Refusal> {
         let deed = connection.slot.named_in(deed).about("connection", &connection.id);
         let deed = deed.about("generation", connection.generation);
-        Ok(self.vault.audit(&ask.by).record(deed).await?)
+        Ok(self.vault.audit(by).record(deed).await?)
     }
 
     /// What is there instead of the outcome that came too late.
@@ -128,10 +148,16 @@ impl Broker {
     }
 
     /// Ends tokens that came for a connection which was deleted meanwhile.
-    async fn revoke_unwanted(&self, claimed: &Claimed<'_>, tokens: &Tokens) {
-        let ready = &claimed.ready;
-        let ended = self.revoke(&claimed.ask.by, &ready.provider, tokens, &ready.client, &ready.values).await;
-        tracing::warn!(connection = %claimed.read.id, revocation = ended.as_str(), "tokens came for a deleted connection");
+    async fn revoke_unwanted(&self, by: &Authority, brought: &Brought) {
+        let Some(next) = brought.next() else { return };
+        let ended = match self.vault.connections(by).open(next).await {
+            Ok(tokens) => self.revoke_connection(by, next, &tokens).await.as_str(),
+            Err(error) => {
+                tracing::error!(%error, "tokens for a deleted connection do not open");
+                "failed"
+            }
+        };
+        tracing::warn!(connection = %next.id, revocation = ended, "tokens came for a deleted connection");
     }
 
     fn backoff(&self, failures: u32) -> Duration {

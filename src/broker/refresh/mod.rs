@@ -2,12 +2,18 @@
 //!
 //! Section 9 of the design. A flight reads the record, claims the attempt, sends, and stores; or it finds another instance's
 //! attempt and waits for its outcome, bounded. Who waits takes the flight's outcome. `attempt` sends what `claimed`
-//! holds, `verdict` says what an answer means, `keep` stores what came of it.
+//! holds, `verdict` says what an answer means, `keep` stores what came of it, `pending` holds what
+//! the store does not take, `recent` what it took and may lose.
 
 mod attempt;
 mod claimed;
 mod keep;
+mod pending;
+mod recent;
 mod verdict;
+
+pub(super) use pending::Pending;
+pub(super) use recent::Recent;
 
 use super::Broker;
 use crate::catalog::Rotation;
@@ -109,21 +115,24 @@ impl Broker {
         work.map(|outcome| outcome.unwrap_or(Landed::Kept(None, Refusal::Internal))).boxed().shared()
     }
 
-    async fn fly(&self, ask: &Ask) -> Result<Landed, Refusal> {
+    async fn fly(self: &Arc<Self>, ask: &Ask) -> Result<Landed, Refusal> {
         let connections = self.vault.connections(&ask.by);
         let began = self.ports.clock.monotonic();
         let mut pause = Duration::from_millis(10);
         loop {
-            let Some(connection) = connections.find(&ask.slot).await? else {
+            let Some(found) = connections.find(&ask.slot).await? else {
                 return Ok(Landed::Kept(None, Refusal::ConnectionNotFound));
             };
+            let connection = self.as_known(&ask.by, found).await;
             if let Some(landed) = self.nothing_to_do(ask, &connection).await? {
                 return Ok(landed);
             }
-            let ready = self.prepare(ask, &connection).await?;
-            let claimed_at = self.ports.clock.monotonic();
-            if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
-                return self.attempt(ask, connection, attempt, ready, claimed_at).await;
+            if !self.rests(&connection) {
+                let ready = self.prepare(ask, &connection).await?;
+                let claimed_at = self.ports.clock.monotonic();
+                if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
+                    return self.attempt(ask, connection, attempt, ready, claimed_at).await;
+                }
             }
             if self.ports.clock.monotonic().saturating_sub(began) > self.settings.wait {
                 let refusal = Refusal::ProviderUnavailable { retry_after: Duration::from_secs(1) };
@@ -170,6 +179,11 @@ impl Broker {
         let fresh = later || ask.needed.is_some_and(|needed| held.lives_for(needed, now));
         let too_young = provider.refresh.min_age.is_some_and(|age| now.since(connection.issued_at) < age);
         Ok(fresh || (too_young && connection.lives_at(now)))
+    }
+
+    /// True where somebody's attempt is there and its owner comes first, however late: the store has only just come back.
+    fn rests(&self, connection: &Connection) -> bool {
+        connection.attempt.is_some() && self.ports.outages.answering_for() < self.settings.rest
     }
 
     /// How long an attempt is left alone by others: longer than its request may take.

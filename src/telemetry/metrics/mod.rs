@@ -89,7 +89,7 @@ const GENERAL: &[Row] = &[
     (
         ALARMS,
         Counter,
-        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail.",
+        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail, generation_went_back tokens that the store lost.",
     ),
 ];
 
@@ -157,7 +157,7 @@ fn describe() {
     }
     // There from the start: what rises from nothing to one is no rise to an alerting rule.
     counter!(OLD_MASTER_KEYS).increment(0);
-    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken] {
+    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken, Alarm::WentBack] {
         counter!(ALARMS, "kind" => kind.word()).increment(0);
     }
     counter!(AUDIT_RECORDS, "outcome" => "lost").increment(0);
@@ -251,6 +251,8 @@ pub enum Alarm {
     DoesNotOpen,
     /// An audit trail is not as it was written.
     AuditBroken,
+    /// The store lost a generation of tokens that it had taken.
+    WentBack,
 }
 
 impl Alarm {
@@ -258,6 +260,7 @@ impl Alarm {
         match self {
             Self::DoesNotOpen => "does_not_open",
             Self::AuditBroken => "audit_broken",
+            Self::WentBack => "generation_went_back",
         }
     }
 }
@@ -311,6 +314,8 @@ mod tests {
             handout(&slack, "fresh");
             refresh(&slack, "lost", Duration::from_secs(2));
             refresh_held(false);
+            outcomes_waiting(0);
+            outcome_kept("spilled");
             previous_secret(&slack);
             session("created", "ok");
             store_error("apply");

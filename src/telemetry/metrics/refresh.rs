@@ -10,6 +10,8 @@ const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const OUTCOMES_WAITING: &str = "grantkeep_refresh_outcomes_waiting";
+const OUTCOMES_KEPT: &str = "grantkeep_refresh_outcomes_kept_total";
 const REFRESH_HELD: &str = "grantkeep_refresh_held";
 
 pub(super) const TABLE: &[Row] = &[
@@ -18,6 +20,12 @@ pub(super) const TABLE: &[Row] = &[
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
+    (OUTCOMES_WAITING, Level, "New tokens that wait for the store to take them now."),
+    (
+        OUTCOMES_KEPT,
+        Counter,
+        "New tokens that the store did not take at once, by what happened: spilled (to disk), not_spilled, taken_up (after a start), superseded, set_aside.",
+    ),
 ];
 
 /// A token was handed out; `state` is the `refresh.state` of the answer.
@@ -39,4 +47,14 @@ pub fn refresh_held(held: bool) {
 /// A caller begins to wait for a refresh, its own or somebody else's.
 pub fn waiting_for_refresh() -> Waiting {
     Waiting::on(gauge!(REFRESH_WAITERS))
+}
+
+/// So many new tokens wait for the store.
+pub fn outcomes_waiting(count: usize) {
+    gauge!(OUTCOMES_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Something happened to new tokens that the store did not take at once.
+pub fn outcome_kept(what: &'static str) {
+    counter!(OUTCOMES_KEPT, "what" => what).increment(1);
 }

@@ -11,6 +11,7 @@ mod layout;
 mod record;
 mod refresh;
 mod sealed;
+mod spilled;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -20,6 +21,7 @@ pub use due::Plan;
 pub(super) use layout::read;
 pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Status, Tokens, Trouble};
 pub use refresh::{Doubt, Failure, Fresh};
+pub use spilled::Spilled;
 
 use super::tenants::still_active;
 use super::{Authority, Vault, VaultError, events, keys};

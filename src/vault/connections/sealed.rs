@@ -1,10 +1,10 @@
 //! How the secrets of one generation are sealed into a connection's record, and opened.
 
-use super::record::{KIND, MoreToken};
+use super::record::{KIND, MoreToken, Sealed};
 use super::{Connection, Connections, Tokens};
 use crate::domain::{AccessToken, RefreshToken, Timestamp};
 use crate::ports::store::Value;
-use crate::vault::VaultError;
+use crate::vault::{HeldKeys, VaultError};
 use std::collections::BTreeMap;
 
 /// How further tokens lie inside their one sealed field.
@@ -16,16 +16,30 @@ struct MoreRecord {
 }
 
 impl Connections<'_> {
+    /// What seals, held by whoever will have to seal without a store.
+    pub async fn keys(&self) -> Result<HeldKeys, VaultError> {
+        self.vault.hold_keys(self.by.tenant()).await
+    }
+
     /// Seals all secrets of a generation for the grant and generation that `connection` has.
     pub(super) async fn seal(
         &self,
         connection: &Connection,
         tokens: &Tokens,
     ) -> Result<Vec<(String, Value)>, VaultError> {
+        self.seal_with(&self.keys().await?, connection, tokens)
+    }
+
+    /// The same by keys that are held already.
+    pub(super) fn seal_with(
+        &self,
+        keys: &HeldKeys,
+        connection: &Connection,
+        tokens: &Tokens,
+    ) -> Result<Vec<(String, Value)>, VaultError> {
         let key = self.key(&connection.slot);
         let id = connection.sealed_as();
-        let place = (KIND, id.as_str());
-        let sealer = self.vault.sealer(self.by.tenant(), &key, place, None).await?.at(connection.generation);
+        let sealer = self.vault.sealer_with(keys, &key, (KIND, id.as_str())).at(connection.generation);
         let mut sealed = vec![sealer.seal("access_token", tokens.access.expose())?];
         if let Some(refresh) = &tokens.refresh {
             sealed.push(sealer.seal("refresh_token", refresh.expose())?);
@@ -76,6 +90,21 @@ impl Connections<'_> {
             },
             more,
         })
+    }
+}
+
+impl Sealed {
+    /// As they lie in the record.
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let field = |name: &str, bytes: &Vec<u8>| (name.to_owned(), Value::Bytes(bytes.clone()));
+        let mut fields = vec![field("access_token", &self.access)];
+        fields.extend(self.refresh.as_ref().map(|bytes| field("refresh_token", bytes)));
+        if let Some((bytes, until)) = &self.previous {
+            fields.push(field("previous_refresh_token", bytes));
+            fields.push(("previous_until".to_owned(), until.as_millis().to_string().into()));
+        }
+        fields.extend(self.more.as_ref().map(|bytes| field("more_tokens", bytes)));
+        fields
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// Adds what is told to the batch of what happens.
 pub(super) fn tell(batch: Batch, tenant: &TenantId, events: &[Event]) -> Batch {
     events.iter().fold(batch, |batch, event| {
-        let about: BTreeMap<_, _> = event.about.iter().map(|(name, what)| (*name, what.as_str())).collect();
+        let about: BTreeMap<_, _> =
+            event.about.iter().map(|(name, what)| (name.as_str(), what.as_str())).collect();
         let fields =
             Draft::record().put("type", event.kind.as_str()).put("about", serde_json::json!(about)).done();
         batch.then(Write::Append { stream: keys::events(tenant), fields })

@@ -86,6 +86,8 @@ fn settings(stores: &Stores, folder: &Path, further: &[(&str, &str)]) -> Vec<(St
         ("vault.master_keys".to_owned(), new_master_key(Some("test"))),
         ("mail.url".to_owned(), format!("outbox:{outbox}")),
         ("upstream.allow_insecure".to_owned(), "true".to_owned()),
+        // Every server of a case has just started.
+        ("refresh.rest".to_owned(), "100ms".to_owned()),
         ("log.level".to_owned(), "error".to_owned()),
         ("limits.sign_ups_per_hour".to_owned(), "100000".to_owned()),
         ("limits.failed_logins_per_minute".to_owned(), "100000".to_owned()),
