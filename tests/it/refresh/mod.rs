@@ -8,6 +8,7 @@ mod forced;
 mod held;
 mod outcomes;
 mod reads;
+mod spilled;
 mod stopping;
 mod store_trouble;
 mod wishes;
