@@ -114,7 +114,8 @@ pub(super) async fn open_vault(
         tracing::warn!("{warning}");
     }
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
-    Ok((Vault::new(store, clock, Arc::clone(chance), keyring(settings)?), opened))
+    let vault = Vault::new(store, clock, Arc::clone(chance), keyring(settings)?);
+    Ok((vault.telling_refreshes(settings.events.refreshed), opened))
 }
 
 async fn compose(
@@ -185,6 +186,7 @@ fn keyring(settings: &Settings) -> Result<Keyring, StartError> {
 fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) -> Vec<Job> {
     let mut jobs = jobs::audit(vault, &settings.audit);
     jobs.push(jobs::mails(&state.accounts, settings.mail.backoff_min));
+    jobs.extend(jobs::events(vault, &settings.events));
     jobs.push(jobs::went_back(&state.broker));
     jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
     jobs

@@ -28,6 +28,11 @@ impl Client {
         Some(ClientCredentials { client_id: &self.id, client_secret: Some(secret) })
     }
 
+    /// Which revision of the integration it is.
+    pub fn revision(&self) -> u64 {
+        self.integration.rev
+    }
+
     /// Both secrets, the one in use first.
     pub fn secrets(&self) -> impl Iterator<Item = Option<&ClientSecret>> {
         let before = self.secrets.previous.as_ref().map(Some);
@@ -66,9 +71,21 @@ impl Broker {
             tracing::warn!(tenant = %by.tenant(), %provider, "the provider refused the client secret and took the one before");
             metrics::previous_secret(provider);
         }
-        let noted = self.vault.integrations(by).was_taken(&client.integration, taken == Taken::Before).await;
-        if let Err(error) = noted {
+        let integrations = self.vault.integrations(by);
+        if let Err(error) = integrations.was_taken(&client.integration, taken == Taken::Before).await {
             tracing::warn!(%provider, %error, "which client secret the provider took is not written down");
+        }
+        if let Err(error) = integrations.is_taken(&client.integration).await {
+            tracing::warn!(%provider, %error, "that the provider takes a registration again is not written down");
+        }
+    }
+
+    /// Tells that the provider does not take the registration. That it could not be told costs the request nothing.
+    pub(super) async fn client_was_refused(&self, by: &Authority, client: &Client, error: &str) {
+        let provider = &client.integration.provider;
+        tracing::warn!(tenant = %by.tenant(), %provider, error, "the provider does not take a tenant's registration");
+        if let Err(fault) = self.vault.integrations(by).is_refused(&client.integration, error).await {
+            tracing::warn!(%provider, error = %fault, "that the provider does not take a registration is not told");
         }
     }
 }

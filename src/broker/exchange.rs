@@ -210,8 +210,12 @@ impl Broker {
                 second => (second, Taken::Before),
             },
         };
-        if outcome.is_ok() {
-            self.secret_was_taken(&checked.by, client, taken).await;
+        match &outcome {
+            Ok(_) => self.secret_was_taken(&checked.by, client, taken).await,
+            Err(Failed { refusal: Refusal::IntegrationMisconfigured { error }, .. }) => {
+                self.client_was_refused(&checked.by, client, error).await;
+            }
+            Err(_) => {}
         }
         outcome
     }

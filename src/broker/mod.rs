@@ -9,6 +9,7 @@ mod call;
 mod callback;
 mod client;
 mod connections;
+mod events;
 mod exchange;
 mod handout;
 mod imports;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub tenants: Tenants,
     /// The audit trail.
     pub audit: Audit,
+    /// What tenants are told.
+    pub events: Events,
     /// What one caller may do.
     pub limits: Limits,
     /// What is logged.
@@ -234,6 +236,15 @@ pub struct Audit {
     pub retention: Option<Duration>,
     /// How often heads are logged.
     pub heads: Duration,
+}
+
+/// What tenants are told.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// How long events are kept; for ever where none is given.
+    pub retention: Option<Duration>,
+    /// Each refresh is one.
+    pub refreshed: bool,
 }
 
 /// What one caller may do, and how much is done at once.

@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Audit, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store, StoreUrl,
-    Tenants, Trace, Upstream, Vault, parse,
+    Admin, Audit, Events, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store,
+    StoreUrl, Tenants, Trace, Upstream, Vault, parse,
 };
 use std::net::IpAddr;
 use url::Url;
@@ -15,7 +15,7 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
     let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
-    let (refresh, tenants, audit) = (refresh(r), tenants(r), audit(r));
+    let (refresh, tenants, audit, events) = (refresh(r), tenants(r), audit(r), events(r));
     let (limits, log, trace) = (limits(r), log(r), trace(r));
     if let (Some(server), Some(upstream), Some(refresh)) = (&server, &upstream, &refresh) {
         let needed = upstream.timeout + refresh.slack;
@@ -47,6 +47,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         refresh: refresh?,
         tenants: tenants?,
         audit: audit?,
+        events: events?,
         limits: limits?,
         log: log?,
         trace: trace?,
@@ -209,14 +210,24 @@ fn tenants(r: &mut Reader) -> Option<Tenants> {
 }
 
 fn audit(r: &mut Reader) -> Option<Audit> {
-    let retention = r.read("audit.retention", |text| match text {
+    let retention = r.read("audit.retention", retention);
+    let heads = r.read("audit.heads", parse::duration);
+    Some(Audit { retention: retention?, heads: heads? })
+}
+
+fn events(r: &mut Reader) -> Option<Events> {
+    let kept = r.read("events.retention", retention);
+    let refreshed = r.read("events.refreshed", parse::flag);
+    Some(Events { retention: kept?, refreshed: refreshed? })
+}
+
+fn retention(text: &str) -> Result<Option<std::time::Duration>, String> {
+    match text {
         "0" => Ok(None),
         _ => {
             parse::duration(text).map(Some).map_err(|problem| format!("{problem}; 0 keeps records for ever"))
         }
-    });
-    let heads = r.read("audit.heads", parse::duration);
-    Some(Audit { retention: retention?, heads: heads? })
+    }
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {

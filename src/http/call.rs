@@ -5,7 +5,7 @@ use super::routes::{Access, Route};
 use super::{State, address, credentials};
 use crate::accounts::{Accounts, Authenticated, Caller};
 use crate::broker::{Broker, Refused};
-use crate::domain::{Id, Origin, ProviderId, Refusal};
+use crate::domain::{Id, Origin, ProviderId, Refusal, Timestamp};
 use crate::vault::Slot;
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
 use actix_web::web::{Bytes, Data};
@@ -32,6 +32,11 @@ impl Call {
 
     pub(super) fn broker(&self) -> &Arc<Broker> {
         &self.state.broker
+    }
+
+    /// The time of day.
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.clock.now()
     }
 
     pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {

@@ -122,6 +122,7 @@ routes! {
     ChangeIntegration: PATCH "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
     RemoveIntegration: DELETE "/v1/integrations/{provider}", Caller(IntegrationsWrite), Foreign::Path("provider", Thing::Integration);
     ListAudit: GET "/v1/audit", Caller(AuditRead), Foreign::Query("connection", Thing::Connection);
+    ListEvents: GET "/v1/events", Caller(ConnectionsRead), Foreign::Query("connection", Thing::Connection);
     ShowTenant: GET "/v1/tenant", AnyCaller, Foreign::Nothing("the caller's own; no id stands in it");
     ChangeTenant: PATCH "/v1/tenant", Caller(TenantWrite), Foreign::Nothing("the caller's own; no id stands in it");
     DeleteTenant: DELETE "/v1/tenant", Caller(TenantWrite), Foreign::Field("confirm", Thing::Tenant);

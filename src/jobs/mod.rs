@@ -5,11 +5,13 @@
 
 mod audit;
 mod deletions;
+mod events;
 mod mails;
 mod went_back;
 
 pub use audit::audit;
 pub use deletions::deletions;
+pub use events::events;
 pub use mails::mails;
 pub use went_back::went_back;
 

@@ -168,7 +168,9 @@ impl<'a> Leaving<'a> {
         let unlisted = Write::IndexRemove { index: keys::tenants_shard(tenant), member: tenant.to_string() };
         store.apply(Batch::new().then(unlisted)).await?;
         let gone = Write::Delete { key: keys::tenant(tenant) };
-        store.apply(Batch::new().when(leaving(tenant)).then(gone)).await?;
+        let last = [keys::events(tenant), keys::due(tenant)].map(|key| Write::Delete { key });
+        let batch = last.into_iter().fold(Batch::new().when(leaving(tenant)), Batch::then);
+        store.apply(batch.then(gone)).await?;
         self.vault.data_keys.forget(tenant);
         self.drop_trails(tenant).await?;
         self.forget(tenant).await

@@ -25,6 +25,7 @@ mod schema;
 mod sessions;
 mod sign_ups;
 mod tenants;
+mod walk;
 
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFault, Verified};
@@ -35,6 +36,7 @@ pub use connections::{
 };
 pub use data_keys::HeldKeys;
 pub use error::VaultError;
+pub use events::{EventFilter, EventRecord, Events};
 pub use integrations::{
     Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations, NewSecret, PreviousSecret,
     SecretDraft,
@@ -104,6 +106,11 @@ impl Vault {
     /// The audit trail of the tenant that `by` proves.
     pub fn audit<'a>(&'a self, by: &'a Authority) -> Audit<'a> {
         Audit::new(self, by)
+    }
+
+    /// The events of the tenant that `by` proves.
+    pub fn events<'a>(&'a self, by: &'a Authority) -> Events<'a> {
+        Events::new(self, by)
     }
 
     /// The record of the tenant that `by` proves.

@@ -198,7 +198,7 @@ async fn good(route: RouteName, by: &Tenant, sandbox: &Sandbox) -> Ask {
         }
         RouteName::GetAccessToken => ask().json(json!({ "provider": "sandbox", "end_user": "e" })),
         RouteName::ListConnections => ask().with("end_user", "e"),
-        RouteName::ListAudit => ask().with("connection", "c").with("limit", "100"),
+        RouteName::ListAudit | RouteName::ListEvents => ask().with("connection", "c").with("limit", "100"),
         RouteName::ShowTenant | RouteName::ListProviders | RouteName::Document | RouteName::Style => ask(),
         RouteName::ShowProvider => ask().at("id", "sandbox"),
     }

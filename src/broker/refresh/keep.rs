@@ -1,7 +1,7 @@
 //! What became of an attempt, stored behind its fence; and what the callers hear of it.
 
 use super::claimed::Claimed;
-use super::verdict::{self, Nothing};
+use super::verdict::{self, Class, Nothing};
 use super::{Ask, Broker, Landed};
 use crate::domain::{Action, Deed, ReauthorizationReason, Refusal};
 use crate::telemetry::metrics;
@@ -71,9 +71,15 @@ impl Broker {
             verdict::consequence(&claimed.ready.provider, nothing.class, &claimed.read.trouble);
         let backoff = self.backoff(claimed.read.trouble.failures);
         let wait = nothing.retry_after.map_or(backoff, |after| after.max(backoff));
+        let client = &claimed.ready.client;
+        let at_fault = nothing.class == Class::ClientFault;
+        if at_fault {
+            self.client_was_refused(&claimed.ask.by, client, &nothing.error).await;
+        }
         let failure = Failure {
             status,
             error: nothing.error.clone(),
+            revision: at_fault.then(|| client.revision()),
             retry_at: Some(self.ports.clock.now().plus(wait)),
             doubt,
             due_at: None,
@@ -93,6 +99,7 @@ impl Broker {
         let failure = Failure {
             status: Status::ReauthorizationRequired(reason),
             error: reason.as_str().to_owned(),
+            revision: None,
             retry_at: None,
             doubt: Doubt::None,
             due_at: None,

@@ -164,9 +164,17 @@ impl Broker {
         }
         let now = self.ports.clock.now();
         match connection.trouble.retry_at.filter(|at| *at > now) {
+            Some(_) if self.was_mended(ask, connection).await? => Ok(None),
             Some(at) => kept(verdict::pausing(&connection.trouble, at.since(now))),
             None => Ok(None),
         }
+    }
+
+    /// True where the registration was at fault and was changed since: there is nothing to wait for.
+    async fn was_mended(&self, ask: &Ask, connection: &Connection) -> Result<bool, Refusal> {
+        let Some(refused) = connection.trouble.revision else { return Ok(false) };
+        let found = self.vault.integrations(&ask.by).find(&connection.slot.provider).await?;
+        Ok(found.is_some_and(|integration| integration.rev != refused))
     }
 
     /// True when what lies there is what was asked for, or no better can be had yet.

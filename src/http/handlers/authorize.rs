@@ -269,7 +269,7 @@ pub(super) async fn complete(caller: Caller, call: Call) -> Answer {
     let limits = caller.limits().clone();
     let request = Complete { completion, end_user, code_verifier, limits };
     let connection = call.broker().complete(caller.authority(), request).await?;
-    json(StatusCode::CREATED, &ConnectionAnswer::of(&connection))
+    json(StatusCode::CREATED, &ConnectionAnswer::of(&connection, call.now()))
 }
 
 pub(super) fn complete_described() -> Description {

@@ -1,6 +1,6 @@
 //! Connections: listed, read, deleted.
 
-use super::{Answer, Call, Description, Page, Tag, json};
+use super::{Answer, Call, Description, Page, Tag, json, standing};
 use crate::accounts::Caller;
 use crate::domain::{Account, ConnectionId, EndUserId, Id, ProviderId, Refusal, Scopes, Timestamp};
 use crate::http::body::Limit;
@@ -91,13 +91,26 @@ pub(super) struct ConnectionAnswer<'a> {
     /// What went wrong last: the provider's own code, or a word of ours.
     #[schema(required)]
     last_error: Option<&'a str>,
+    /// When that was.
+    #[schema(required)]
+    last_error_at: Option<Timestamp>,
+    /// Refreshes that failed since the last one that did not.
+    failures: u32,
     /// Not refreshed before this time.
     #[schema(required)]
     retry_at: Option<Timestamp>,
+    /// When the server comes back to it by itself.
+    #[schema(required)]
+    next_refresh_at: Option<Timestamp>,
+    /// When the end user has to connect again, whatever is done; null where nobody knows.
+    #[schema(required)]
+    reauthorize_by: Option<Timestamp>,
+    /// Where it stands and what to do, in plain words. For people: the words may change.
+    summary: String,
 }
 
 impl<'a> ConnectionAnswer<'a> {
-    pub(super) fn of(connection: &'a Connection) -> Self {
+    pub(super) fn of(connection: &'a Connection, now: Timestamp) -> Self {
         let reason = match connection.status {
             Status::ReauthorizationRequired(reason) => Some(reason.as_str()),
             Status::Active | Status::Failing | Status::Deleting => None,
@@ -122,7 +135,12 @@ impl<'a> ConnectionAnswer<'a> {
             connected_at: connection.connected_at,
             refreshed_at: connection.refreshed_at,
             last_error: connection.trouble.last_error.as_deref(),
+            last_error_at: connection.trouble.last_error_at,
+            failures: connection.trouble.failures,
             retry_at: connection.trouble.retry_at,
+            next_refresh_at: connection.plan.due_at,
+            reauthorize_by: connection.plan.reauthorize_by,
+            summary: standing::of(connection, now),
         }
     }
 }
@@ -156,7 +174,7 @@ pub(super) async fn list(caller: Caller, call: Call) -> Answer {
             && account.as_ref().is_none_or(|account| *account == slot.account)
     };
     let visible = found.iter().filter(|connection| wanted(&connection.slot));
-    let items = visible.map(ConnectionAnswer::of).collect();
+    let items = visible.map(|connection| ConnectionAnswer::of(connection, call.now())).collect();
     json(StatusCode::OK, &Page { items, next_cursor: next.as_deref().map(cursor::of) })
 }
 
@@ -178,7 +196,7 @@ pub(super) async fn find(caller: &Caller, call: &Call) -> Result<Connection, Ref
 
 /// `GET /v1/connections/{id}`.
 pub(super) async fn show(caller: Caller, call: Call) -> Answer {
-    json(StatusCode::OK, &ConnectionAnswer::of(&find(&caller, &call).await?))
+    json(StatusCode::OK, &ConnectionAnswer::of(&find(&caller, &call).await?, call.now()))
 }
 
 pub(super) fn show_described() -> Description {

@@ -63,7 +63,7 @@ pub(super) async fn import(caller: Caller, call: Call) -> Answer {
         check: fields.check,
     };
     let connection = call.broker().import(caller.authority(), request).await?;
-    json(StatusCode::CREATED, &ConnectionAnswer::of(&connection))
+    json(StatusCode::CREATED, &ConnectionAnswer::of(&connection, call.now()))
 }
 
 /// `POST /v1/connections/{id}/refresh`: the connection afterwards, and never a token.
@@ -71,7 +71,7 @@ pub(super) async fn refresh(caller: Caller, call: Call) -> Answer {
     let Nothing {} = call.fields_if_any()?;
     let connection = find(&caller, &call).await?;
     let refreshed = call.broker().refresh_connection(caller.authority(), &connection).await?;
-    json(StatusCode::OK, &ConnectionAnswer::of(&refreshed))
+    json(StatusCode::OK, &ConnectionAnswer::of(&refreshed, call.now()))
 }
 
 /// What asking the provider may come to.

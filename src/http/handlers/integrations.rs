@@ -91,10 +91,23 @@ struct IntegrationAnswer<'a> {
     /// To be registered at the provider.
     #[schema(format = "uri")]
     callback_url: String,
+    /// Where the provider does not take it: since when, and what it said. Null again when it is taken, or changed.
+    #[schema(required)]
+    misconfigured: Option<MisconfiguredAnswer<'a>>,
     /// When the provider was first enabled.
     created_at: Timestamp,
     /// When this was last replaced.
     updated_at: Timestamp,
+}
+
+/// That a provider does not take a registration.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Misconfigured)]
+struct MisconfiguredAnswer<'a> {
+    /// Since when.
+    since: Timestamp,
+    /// The provider's own code, or a word of ours.
+    error: &'a str,
 }
 
 /// A client secret that was replaced and is still tried.
@@ -161,6 +174,10 @@ fn answer<'a>(caller: &Caller, call: &Call, integration: &'a Integration) -> Int
         variables: &integration.variables,
         finish: integration.finish.as_str(),
         callback_url: call.broker().callback_url(tenant, &integration.provider).to_string(),
+        misconfigured: integration
+            .misconfigured
+            .as_ref()
+            .map(|(since, error)| MisconfiguredAnswer { since: *since, error }),
         created_at: integration.created_at,
         updated_at: integration.updated_at,
     }

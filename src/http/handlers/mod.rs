@@ -4,12 +4,14 @@ mod api_keys;
 mod audit;
 mod authorize;
 mod connections;
+mod events;
 mod imports;
 mod integrations;
 mod passwords;
 mod providers;
 mod sessions;
 mod sign_up;
+mod standing;
 mod tenant;
 mod tokens;
 
@@ -61,6 +63,7 @@ pub(super) fn of(name: RouteName) -> Handler {
         RouteName::ChangeTenant => known(tenant::change),
         RouteName::DeleteTenant => known(tenant::delete),
         RouteName::ListAudit => known(audit::list),
+        RouteName::ListEvents => known(events::list),
         RouteName::ListProviders => open(providers::list),
         RouteName::ShowProvider => open(providers::show),
         RouteName::Document => open(document),
@@ -91,6 +94,7 @@ pub(super) fn described(name: RouteName) -> Description {
         RouteName::ShowConnection => connections::show_described(),
         RouteName::DeleteConnection => connections::delete_described(),
         RouteName::ListAudit => audit::list_described(),
+        RouteName::ListEvents => events::list_described(),
         RouteName::ListProviders => providers::list_described(),
         RouteName::ShowProvider => providers::show_described(),
         RouteName::ShowApiKey => api_keys::show_described(),

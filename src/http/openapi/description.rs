@@ -19,6 +19,7 @@ pub(in crate::http) enum Tag {
     Connecting,
     Tokens,
     Connections,
+    Events,
     Audit,
     Pages,
 }
@@ -31,6 +32,7 @@ impl Tag {
         Self::Connecting,
         Self::Tokens,
         Self::Connections,
+        Self::Events,
         Self::Audit,
         Self::Pages,
     ];
@@ -44,6 +46,7 @@ impl Tag {
             Self::Connecting => ("connecting", "The journey of an end user to a provider and back."),
             Self::Tokens => ("tokens", "The one question: a working access token."),
             Self::Connections => ("connections", "What end users have connected."),
+            Self::Events => ("events", "What happened to connections and integrations."),
             Self::Audit => ("audit", "What was done in your name, by whom, and how it ended."),
             Self::Pages => ("pages", "Documents, and what pages need."),
         }

@@ -13,7 +13,8 @@ mod words;
 pub(super) use description::{Description, Tag};
 pub(super) use schemas::{GivenScopes, KeyScopesGiven, Networks, ProviderIds, ReturnUrls};
 pub(super) use words::{
-    ActionWord, ConnectionStatus, FinishWord, KeyScopeWord, ReasonWord, RefreshState, RevocationWord,
+    ActionWord, ConnectionStatus, EventWord, FinishWord, KeyScopeWord, ReasonWord, RefreshState,
+    RevocationWord,
 };
 
 use crate::crypto::hash::sha256_hex;

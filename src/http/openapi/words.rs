@@ -2,7 +2,7 @@
 //! by `#[schema(value_type = …)]`, and take them from where they are defined.
 
 use crate::broker::Revocation;
-use crate::domain::{Action, KeyScope, ReauthorizationReason};
+use crate::domain::{Action, EventKind, KeyScope, ReauthorizationReason};
 use crate::vault::Finish;
 use std::borrow::Cow;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
@@ -40,6 +40,9 @@ pub(super) fn reference<T: ToSchema>() -> RefOr<Schema> {
 words! {
     /// What was done, or tried.
     ActionWord as "AuditAction" = Action::ALL.iter().map(|action| action.as_str());
+
+    /// What happened.
+    EventWord as "EventType" = EventKind::ALL.iter().map(|kind| kind.as_str());
 
     /// What an API key may do.
     KeyScopeWord as "KeyScope" = KeyScope::ALL.iter().map(|scope| scope.as_str());

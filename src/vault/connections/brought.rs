@@ -38,8 +38,16 @@ const OF_A_GENERATION: &[&str] = &[
     "more_tokens",
 ];
 /// Fields that a success takes away.
-const OF_TROUBLE: &[&str] =
-    &["reason", "failures", "retry_at", "last_error", "last_error_at", "doubted", "unknown_since"];
+const OF_TROUBLE: &[&str] = &[
+    "reason",
+    "failures",
+    "retry_at",
+    "last_error",
+    "last_error_at",
+    "failed_revision",
+    "doubted",
+    "unknown_since",
+];
 
 /// What an attempt brought. Its secrets are sealed.
 #[derive(Clone, Debug)]
@@ -115,6 +123,7 @@ impl Connections<'_> {
             .maybe_time("retry_at", failure.retry_at)
             .put("last_error", &failure.error)
             .time("last_error_at", attempt.started)
+            .maybe("failed_revision", failure.revision)
             .maybe("doubted", doubted.then_some(1))
             .maybe_time("unknown_since", read.trouble.unknown_since.or(unknown))
             .put("last_attempt", &attempt.id)
@@ -122,7 +131,7 @@ impl Connections<'_> {
             .done();
         // Where there is nothing more to try, the token that was kept for a last try goes.
         let last_try: &[&str] = if reason.is_some() { OF_THE_TOKEN_BEFORE } else { &[] };
-        let unset = unset(&set, &[OF_AN_ATTEMPT, &["retry_at", "due_at"], last_try]);
+        let unset = unset(&set, &[OF_AN_ATTEMPT, &["retry_at", "due_at", "failed_revision"], last_try]);
         Brought {
             slot: read.slot.clone(),
             attempt: attempt.id.clone(),

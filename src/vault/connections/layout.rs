@@ -76,6 +76,7 @@ impl Connection {
             .maybe_time("retry_at", self.trouble.retry_at)
             .maybe("last_error", self.trouble.last_error.as_deref())
             .maybe_time("last_error_at", self.trouble.last_error_at)
+            .maybe("failed_revision", self.trouble.revision)
             .maybe("doubted", self.trouble.doubted.then_some(1))
             .maybe_time("unknown_since", self.trouble.unknown_since)
             .time("created_at", self.created_at)
@@ -132,6 +133,7 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
             retry_at: fields.maybe_time("retry_at")?,
             last_error: fields.optional("last_error").map(str::to_owned),
             last_error_at: fields.maybe_time("last_error_at")?,
+            revision: fields.maybe("failed_revision", |text| text.parse().ok())?,
             doubted: fields.optional("doubted").is_some(),
             unknown_since: fields.maybe_time("unknown_since")?,
         },

@@ -88,6 +88,8 @@ pub struct Trouble {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<Timestamp>,
+    /// Where the registration is at fault: the revision of the integration that was not taken.
+    pub revision: Option<u64>,
     /// A refresh of this generation was answered with a 429 or 5xx: a refusal that follows may be of its own making.
     pub doubted: bool,
     /// Since when the refresh token of this generation may have been spent without anybody seeing the answer.

@@ -52,6 +52,8 @@ pub struct Failure {
     pub status: Status,
     /// The provider's own code, or our word for what happened.
     pub error: String,
+    /// Where the registration is at fault: the revision of the integration that was not taken.
+    pub revision: Option<u64>,
     /// Not before this time again.
     pub retry_at: Option<Timestamp>,
     /// What it says of the refresh token.

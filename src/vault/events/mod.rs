@@ -1,10 +1,27 @@
 //! Events: a stream for each tenant, written in the same batch as the change that an event tells.
 
+mod list;
+mod trim;
+
+pub use list::{EventFilter, EventRecord};
+
 use super::fields::Draft;
-use super::keys;
+use super::{Authority, Vault, keys};
 use crate::domain::{Event, TenantId};
 use crate::ports::store::{Batch, Write};
 use std::collections::BTreeMap;
+
+/// The events of one tenant.
+pub struct Events<'a> {
+    vault: &'a Vault,
+    by: &'a Authority,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(vault: &'a Vault, by: &'a Authority) -> Self {
+        Self { vault, by }
+    }
+}
 
 /// Adds what is told to the batch of what happens.
 pub(super) fn tell(batch: Batch, tenant: &TenantId, events: &[Event]) -> Batch {

@@ -9,12 +9,13 @@ pub use secrets::{IntegrationSecrets, NewSecret, PreviousSecret, SecretDraft};
 
 use super::fields::{Draft, Fields};
 use super::tenants::still_active;
-use super::{Authority, Vault, VaultError, data_keys, keys};
-use crate::domain::{ProviderId, Scopes, TenantId, Timestamp};
+use super::{Authority, Vault, VaultError, data_keys, events, keys};
+use crate::domain::{Event, EventKind, ProviderId, Scopes, TenantId, Timestamp};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Record, Value, Write};
 use secrets::Sealed;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const KIND: &str = "integration";
 
@@ -78,6 +79,8 @@ pub struct Integration {
     pub rev: u64,
     /// The client secret before this one, where it is still good.
     pub previous_secret: Option<PreviousSecret>,
+    /// Since when the provider does not take it, and what it said.
+    pub misconfigured: Option<(Timestamp, String)>,
     /// When it was first enabled.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -156,6 +159,39 @@ impl<'a> Integrations<'a> {
         Ok(self.vault.store.apply(batch).await?.applied())
     }
 
+    /// The provider does not take this registration. Told once, until it is changed or taken again.
+    pub async fn is_refused(&self, read: &Integration, error: &str) -> Result<(), VaultError> {
+        if read.misconfigured.is_some() {
+            return Ok(());
+        }
+        let (tenant, provider) = (self.by.tenant(), &read.provider);
+        let key = keys::integration(tenant, provider);
+        let fields = Draft::some()
+            .raw("misconfigured_since", Value::Now(Duration::ZERO))
+            .put("misconfigured_error", error)
+            .done();
+        let event = Event::new(EventKind::IntegrationMisconfigured)
+            .about("provider", provider)
+            .about("client_id", &read.client_id)
+            .about("error", error);
+        let batch = unchanged(Batch::new(), &key, read).then(Write::Set { key, fields });
+        // Refused where it was changed meanwhile, or somebody else told it.
+        self.vault.store.apply(events::tell(batch, tenant, &[event])).await?;
+        Ok(())
+    }
+
+    /// The provider takes this registration again.
+    pub async fn is_taken(&self, read: &Integration) -> Result<(), VaultError> {
+        if read.misconfigured.is_none() {
+            return Ok(());
+        }
+        let key = keys::integration(self.by.tenant(), &read.provider);
+        let fields = ["misconfigured_since", "misconfigured_error"].map(str::to_owned).to_vec();
+        let batch = unchanged(Batch::new(), &key, read).then(Write::Unset { key, fields });
+        self.vault.store.apply(batch).await?;
+        Ok(())
+    }
+
     async fn write(
         &self,
         provider: &ProviderId,
@@ -228,6 +264,10 @@ fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Integration, Va
         finish: fields.parsed("finish", Finish::parse)?,
         rev: fields.maybe("revision", |text| text.parse().ok())?.unwrap_or_else(|| fields.rev()),
         previous_secret: secrets::previous(fields)?,
+        misconfigured: match fields.optional("misconfigured_error") {
+            None => None,
+            Some(error) => Some((fields.time("misconfigured_since")?, error.to_owned())),
+        },
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
         stored: fields.rev(),

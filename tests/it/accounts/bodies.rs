@@ -60,6 +60,7 @@ async fn fields(route: RouteName, app: &App, tenant: &Tenant, sandbox: &Sandbox)
         | RouteName::StartAuthorization
         | RouteName::Callback
         | RouteName::ListAudit
+        | RouteName::ListEvents
         | RouteName::ListConnections
         | RouteName::ShowConnection
         | RouteName::DeleteConnection

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod deletion;
+mod events;
 mod faults;
 mod fleet;
 mod forced;
