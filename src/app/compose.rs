@@ -11,7 +11,7 @@ use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::spill::FolderSpill;
 use crate::adapters::system::{SystemChance, SystemClock};
-use crate::broker::{Broker, BrokerPorts, BrokerSettings};
+use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, MasterKey, Settings};
 use crate::http::{HttpSettings, HttpState};
@@ -187,6 +187,7 @@ fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) ->
     let mut jobs = jobs::audit(vault, &settings.audit);
     jobs.push(jobs::mails(&state.accounts, settings.mail.backoff_min));
     jobs.extend(jobs::events(vault, &settings.events));
+    jobs.extend(jobs::refreshes(&state.broker, settings.refresh.pace));
     jobs.push(jobs::went_back(&state.broker));
     jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
     jobs
@@ -201,6 +202,12 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         backoff_min: settings.refresh.backoff_min,
         backoff_max: settings.refresh.backoff_max,
         rest: settings.refresh.rest,
+        ahead: AheadSettings {
+            background: settings.refresh.background,
+            used_within: settings.refresh.used_within,
+            notice: settings.refresh.notice,
+        },
+        ahead_at_once: settings.refresh.background_at_once,
         hold: settings.refresh.hold,
     }
 }

@@ -190,6 +190,7 @@ impl Broker {
         grant.metadata.extend(inputs.captured);
         values.extend(grant.metadata.clone());
         profile::learn(&*self.ports.upstream, &checked.provider, &mut grant, values).await;
+        grant.plan = self.plan_of_new(&checked.provider, &grant);
         Ok((grant, client))
     }
 

@@ -131,6 +131,7 @@ impl Broker {
         let fresh = held.lives_for(needed, now);
         if fresh && !wish.force_refresh {
             let state = resting_state(&connection, &provider, &held);
+            self.note_use(by, &connection);
             return self.hand_out(by, &connection, &target, state).await;
         }
         if !held.renewable {
@@ -143,6 +144,7 @@ impl Broker {
             needed: (!wish.force_refresh).then_some(needed),
             seen_generation: connection.generation,
             seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
+            ahead: false,
         };
         let landed = self.join_refresh(ask).await;
         self.after_refresh(by, connection, &target, landed).await

@@ -152,7 +152,7 @@ impl Broker {
         variables.extend(asked);
         let now = self.ports.clock.now();
         let lifetime = request.expires_in.or(provider.refresh.assumed_lifetime);
-        Ok(NewGrant {
+        let mut grant = NewGrant {
             tokens: Tokens {
                 access: request.access_token.clone(),
                 refresh: request.refresh_token.clone(),
@@ -170,7 +170,9 @@ impl Broker {
             metadata: request.metadata.clone(),
             identity: Identity::default(),
             plan: crate::vault::Plan::default(),
-        })
+        };
+        grant.plan = self.plan_of_new(provider, &grant);
+        Ok(grant)
     }
 }
 
@@ -183,6 +185,7 @@ fn ask(by: &Authority, connection: &Connection) -> Ask {
         needed: None,
         seen_generation: connection.generation,
         seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
+        ahead: false,
     }
 }
 

@@ -29,6 +29,7 @@ pub use imports::Import;
 pub use integrations::{Change, Enable, Enabled};
 pub use leaving::Deletion;
 pub use page::{Asked, Refused, Start, Way};
+pub use refresh::AheadSettings;
 
 use crate::catalog::{Catalog, Provider};
 use crate::domain::{Deed, ProviderId, Refusal, TenantId};
@@ -59,6 +60,10 @@ pub struct BrokerSettings {
     pub backoff_max: Duration,
     /// How long attempts past their deadline are left alone after the store came back, or after the start.
     pub rest: Duration,
+    /// What is done without being asked.
+    pub ahead: AheadSettings,
+    /// How many connections this server refreshes at once without being asked.
+    pub ahead_at_once: usize,
     /// No refresh that spends a refresh token: the store is a restored backup.
     pub hold: bool,
 }
@@ -86,13 +91,15 @@ pub struct Broker {
     pending: refresh::Pending,
     /// New tokens that it took lately.
     recent: refresh::Recent,
+    /// Whose use was written down lately.
+    uses: refresh::Uses,
 }
 
 impl Broker {
     /// A broker over a vault and a catalog.
     pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
-        let (flights, pending, recent) = Default::default();
-        Self { vault, catalog, ports, settings, flights, pending, recent }
+        let (flights, pending, recent, uses) = Default::default();
+        Self { vault, catalog, ports, settings, flights, pending, recent, uses }
     }
 
     /// What is known about providers.

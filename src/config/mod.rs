@@ -218,6 +218,16 @@ pub struct Refresh {
     pub backoff_min: Duration,
     /// The longest pause; not shorter than the first.
     pub backoff_max: Duration,
+    /// Refresh without being asked.
+    pub background: bool,
+    /// How many connections at once, without being asked.
+    pub background_at_once: usize,
+    /// Between two rounds over what is due.
+    pub pace: Duration,
+    /// A connection that was handed out in this time is used.
+    pub used_within: Duration,
+    /// How long before its end a grant is reported.
+    pub notice: Duration,
     /// No refresh that spends a refresh token.
     pub hold: bool,
 }

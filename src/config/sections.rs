@@ -189,6 +189,11 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
     let rest = r.read("refresh.rest", parse::duration);
     let backoff_min = r.read("refresh.backoff_min", parse::duration);
     let backoff_max = r.read("refresh.backoff_max", parse::duration);
+    let background = r.read("refresh.background", parse::flag);
+    let background_at_once = r.read("refresh.background_at_once", parse::number(1, 10_000));
+    let pace = r.read("refresh.pace", parse::duration);
+    let used_within = r.read("refresh.used_within", parse::duration);
+    let notice = r.read("refresh.notice", parse::duration);
     let hold = r.read("refresh.hold", parse::flag);
     if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
         && longest < first
@@ -201,6 +206,11 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
         rest: rest?,
         backoff_min: backoff_min?,
         backoff_max: backoff_max?,
+        background: background?,
+        background_at_once: background_at_once?,
+        pace: pace?,
+        used_within: used_within?,
+        notice: notice?,
         hold: hold?,
     })
 }

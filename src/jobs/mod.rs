@@ -7,12 +7,14 @@ mod audit;
 mod deletions;
 mod events;
 mod mails;
+mod refreshes;
 mod went_back;
 
 pub use audit::audit;
 pub use deletions::deletions;
 pub use events::events;
 pub use mails::mails;
+pub use refreshes::refreshes;
 pub use went_back::went_back;
 
 use crate::ports::{Chance, ChanceExt, Tasks};

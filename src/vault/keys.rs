@@ -18,6 +18,9 @@ const TENANT_SHARDS: u16 = 64;
 /// How many partitions the queue of mails has. A server looks through all of them every few seconds.
 const MAIL_SHARDS: u16 = 8;
 
+/// How many parts the hints have. A server looks through all of them every few seconds.
+const DUE_SHARDS: u16 = 16;
+
 fn part(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, PART)
 }
@@ -122,6 +125,32 @@ pub(super) fn due(tenant: &TenantId) -> Key {
 
 pub(super) fn due_member(at: Timestamp, slot: &Slot) -> String {
     format!("{:015}:{}", at.as_millis().max(0), slot_member(slot))
+}
+
+/// Reads a member of that index.
+pub(super) fn parse_due(member: &str) -> Option<(Timestamp, Slot)> {
+    let (at, slot) = member.split_once(':')?;
+    Some((Timestamp::from_millis(at.parse().ok()?), parse_slot(slot)?))
+}
+
+/// The parts of the hints which tenants have something due.
+pub(super) fn due_shards() -> std::ops::Range<u16> {
+    0..DUE_SHARDS
+}
+
+/// The part that a tenant's hints are in.
+pub(super) fn due_shard(tenant: &TenantId) -> u16 {
+    shard(tenant.as_str(), DUE_SHARDS)
+}
+
+/// Hints: members are `<time>:<tenant>`, the time as in [`due_member`].
+pub(super) fn due_hints(shard: u16) -> Key {
+    Key::of_shard("due", shard)
+}
+
+/// Who looks through a part at the moment.
+pub(super) fn due_lease(shard: u16) -> Key {
+    Key::alone("due-lease", &shard.to_string())
 }
 
 /// What the tenant is told: a stream.

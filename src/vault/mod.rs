@@ -8,6 +8,7 @@ mod audit;
 mod authority;
 mod connections;
 mod data_keys;
+mod due;
 mod envelope;
 mod error;
 mod events;
@@ -35,6 +36,7 @@ pub use connections::{
     MoreToken, NewGrant, Plan, Slot, Spilled, Status, Tokens, Trouble,
 };
 pub use data_keys::HeldKeys;
+pub use due::{Due, DueHint, DueSlot};
 pub use error::VaultError;
 pub use events::{EventFilter, EventRecord, Events};
 pub use integrations::{
@@ -65,6 +67,7 @@ pub struct Vault {
     keyring: Keyring,
     data_keys: data_keys::Cache,
     trail: OnceLock<Arc<audit::Trail>>,
+    hints: due::Hints,
     /// Whether each refresh is an event.
     tells_refreshes: bool,
 }
@@ -77,8 +80,8 @@ impl Vault {
         chance: Arc<dyn Chance>,
         keyring: Keyring,
     ) -> Self {
-        let (data_keys, trail) = (data_keys::Cache::new(), OnceLock::new());
-        Self { store, clock, chance, keyring, data_keys, trail, tells_refreshes: false }
+        let (data_keys, trail, hints) = (data_keys::Cache::new(), OnceLock::new(), due::Hints::new());
+        Self { store, clock, chance, keyring, data_keys, trail, hints, tells_refreshes: false }
     }
 
     /// Makes an event of each refresh, too.
@@ -121,6 +124,11 @@ impl Vault {
     /// Tenants that are being deleted.
     pub fn leaving(&self) -> Leaving<'_> {
         Leaving::new(self)
+    }
+
+    /// What is due, over all tenants.
+    pub fn due(&self) -> Due<'_> {
+        Due::new(self)
     }
 
     /// Pending authorizations.

@@ -127,6 +127,8 @@ pub const RECORDS: &[RecordSchema] = &[
             ("created_at", Plain),
             ("connected_at", Plain),
             ("refreshed_at", Plain),
+            ("used_at", Plain),
+            ("expiring_told", Plain),
             ("due_at", Plain),
             ("reauthorize_by", Plain),
         ],
@@ -191,6 +193,7 @@ pub const RECORDS: &[RecordSchema] = &[
     },
     // An entry of a stream, too.
     RecordSchema { kind: "events", fields: &[("type", Plain), ("about", Plain)] },
+    RecordSchema { kind: "due-lease", fields: &[("worker", Plain), ("until", Plain)] },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {
         kind: "mail",

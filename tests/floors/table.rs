@@ -176,6 +176,11 @@ pub const PROVES: &[(&str, &str)] = &[
         "its record says that the tenant is being deleted: nobody else acts for it any more",
     ),
     ("src/accounts/sign_up.rs", "the link of a mail was followed, and made the tenant"),
+    (
+        "src/broker/refresh/pending.rs",
+        "new tokens of a tenant's connection are there, which only its refresh can have brought",
+    ),
+    ("src/broker/refresh/rounds.rs", "the tenant's own index says that something of it is due"),
     ("src/vault/sessions/mod.rs", "a state was taken, or a ticket led to a session"),
 ];
 

@@ -12,10 +12,17 @@ export GRANTKEEP_TEST_REDIS_SERVER=$tools/bin/redis-server GRANTKEEP_TEST_NODE=$
     GRANTKEEP_TEST_PYTHON=$tools/bin/python3 GRANTKEEP_TEST_OIDC_DIR=$tools/oidc-provider \
     GRANTKEEP_TEST_NGINX=$tools/bin/nginx GRANTKEEP_TEST_PROMTOOL=$tools/bin/promtool \
     GRANTKEEP_TEST_SYSTEMD_ANALYZE=$tools/bin/systemd-analyze GRANTKEEP_TEST_HADOLINT=$tools/python/bin/hadolint \
-    GRANTKEEP_TEST_CHROMIUM=$tools/bin/chromium GRANTKEEP_TEST_PAGES_DIR=$tools/pages
+    GRANTKEEP_TEST_CHROMIUM=$tools/bin/chromium GRANTKEEP_TEST_PAGES_DIR=$tools/pages \
+    GRANTKEEP_TEST_FIGURES=$tools/figures
 
+: >"$GRANTKEEP_TEST_FIGURES"
 status=0
 cargo test --no-fail-fast "$@" 2>&1 | tee "$tools/test.log" || status=$?
+
+if [[ -s $GRANTKEEP_TEST_FIGURES ]]; then
+    printf '\nfigures:\n'
+    sort -V "$GRANTKEEP_TEST_FIGURES" | sed 's/^/  /'
+fi
 
 # The kind of a case is its program, and in the large program of `tests/it` its outermost module.
 awk -v status="$status" '

@@ -45,7 +45,12 @@ impl Claimed<'_> {
         }
     }
 
-    /// The next generation.
+    /// Now, where somebody asked for it.
+    fn used_at(&self) -> Option<Timestamp> {
+        (!self.ask.ahead).then_some(self.attempt.started)
+    }
+
+    /// The next generation. What is to come is reckoned by whoever stores it.
     pub fn fresh(&self, set: TokenSet, issued_at: Timestamp) -> Fresh {
         let lifetime = set.expires_in.or(self.ready.provider.refresh.assumed_lifetime);
         let expires_at = lifetime.map(|span| issued_at.plus(span));
@@ -63,6 +68,7 @@ impl Claimed<'_> {
                 refresh_expires_at: None,
                 scopes: None,
                 metadata: Values::new(),
+                used_at: self.used_at(),
                 plan: self.read.plan,
             };
         }
@@ -91,6 +97,7 @@ impl Claimed<'_> {
             refresh_expires_at: set.refresh_expires_in.map(|span| issued_at.plus(span)),
             scopes: set.scopes,
             metadata: set.metadata,
+            used_at: self.used_at(),
             plan: Plan::default(),
         }
     }

@@ -20,7 +20,8 @@ impl Broker {
         let by = &claimed.ask.by;
         let issued_at = self.ports.clock.now().minus(self.ports.clock.monotonic().saturating_sub(claimed.at));
         let connections = self.vault.connections(by);
-        let fresh = claimed.fresh(set, issued_at);
+        let mut fresh = claimed.fresh(set, issued_at);
+        fresh.plan = self.plan_after(&claimed, &fresh);
         let keys = &claimed.ready.keys;
         let brought = Arc::new(connections.granted(&claimed.read, &claimed.attempt, &fresh, keys)?);
         match connections.settle(&brought).await {
@@ -76,13 +77,14 @@ impl Broker {
         if at_fault {
             self.client_was_refused(&claimed.ask.by, client, &nothing.error).await;
         }
+        let retry_at = self.ports.clock.now().plus(wait);
         let failure = Failure {
             status,
             error: nothing.error.clone(),
             revision: at_fault.then(|| client.revision()),
-            retry_at: Some(self.ports.clock.now().plus(wait)),
+            retry_at: Some(retry_at),
             doubt,
-            due_at: None,
+            due_at: self.due_again(&claimed.read, status, retry_at, at_fault),
         };
         let refusal = verdict::refusal(status, nothing, &claimed.read.id, wait);
         self.land(claimed, failure, refusal).await

@@ -5,15 +5,19 @@
 //! holds, `verdict` says what an answer means, `keep` stores what came of it, `pending` holds what
 //! the store does not take, `recent` what it took and may lose.
 
+mod ahead;
 mod attempt;
 mod claimed;
 mod keep;
 mod pending;
 mod recent;
+mod rounds;
 mod verdict;
 
+pub use ahead::AheadSettings;
 pub(super) use pending::Pending;
 pub(super) use recent::Recent;
+pub(super) use rounds::Uses;
 
 use super::Broker;
 use crate::catalog::Rotation;
@@ -50,6 +54,8 @@ pub(super) struct Ask {
     pub seen_generation: u64,
     /// unless it came from the attempt that was under way then: a wish is met by a refresh that began after it.
     pub seen_attempt: Option<AttemptId>,
+    /// Nobody asked: it is done ahead.
+    pub ahead: bool,
 }
 
 /// How a flight ended.
@@ -158,8 +164,7 @@ impl Broker {
         if self.serves(ask, connection).await? {
             return Ok(Some(Landed::Fresh(Box::new(connection.clone()))));
         }
-        if self.settings.hold && self.provider(&connection.slot.provider)?.refresh.rotation != Rotation::None
-        {
+        if self.on_hold() && self.provider(&connection.slot.provider)?.refresh.rotation != Rotation::None {
             return kept(Refusal::RefreshHeld { retry_after: HELD });
         }
         let now = self.ports.clock.now();
@@ -168,6 +173,11 @@ impl Broker {
             Some(at) => kept(verdict::pausing(&connection.trouble, at.since(now))),
             None => Ok(None),
         }
+    }
+
+    /// True while no refresh that spends a refresh token may be sent.
+    fn on_hold(&self) -> bool {
+        self.settings.hold
     }
 
     /// True where the registration was at fault and was changed since: there is nothing to wait for.

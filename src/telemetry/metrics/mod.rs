@@ -316,6 +316,7 @@ mod tests {
             refresh_held(false);
             outcomes_waiting(0);
             outcome_kept("spilled");
+            due(0, Duration::ZERO);
             previous_secret(&slack);
             session("created", "ok");
             store_error("apply");

@@ -10,6 +10,8 @@ const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
+const DUE: &str = "grantkeep_refresh_due";
+const DUE_LAG: &str = "grantkeep_refresh_due_lag_seconds";
 const OUTCOMES_WAITING: &str = "grantkeep_refresh_outcomes_waiting";
 const OUTCOMES_KEPT: &str = "grantkeep_refresh_outcomes_kept_total";
 const REFRESH_HELD: &str = "grantkeep_refresh_held";
@@ -20,6 +22,8 @@ pub(super) const TABLE: &[Row] = &[
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
+    (DUE, Level, "Connections that were due in this server's last round, and nobody had refreshed yet."),
+    (DUE_LAG, Level, "How long the oldest of them had been due; 0 where there was none."),
     (OUTCOMES_WAITING, Level, "New tokens that wait for the store to take them now."),
     (
         OUTCOMES_KEPT,
@@ -57,4 +61,10 @@ pub fn outcomes_waiting(count: usize) {
 /// Something happened to new tokens that the store did not take at once.
 pub fn outcome_kept(what: &'static str) {
     counter!(OUTCOMES_KEPT, "what" => what).increment(1);
+}
+
+/// So many connections were due in a round, the oldest for so long.
+pub fn due(backlog: usize, lag: Duration) {
+    gauge!(DUE).set(f64::from(u32::try_from(backlog).unwrap_or(u32::MAX)));
+    gauge!(DUE_LAG).set(lag.as_secs_f64());
 }

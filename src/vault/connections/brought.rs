@@ -29,6 +29,7 @@ const OF_A_GENERATION: &[&str] = &[
     "metadata",
     "last_attempt",
     "refreshed_at",
+    "used_at",
     "due_at",
     "reauthorize_by",
     "access_token",
@@ -99,6 +100,7 @@ impl Connections<'_> {
         next.refreshed_at = Some(fresh.issued_at);
         next.attempt = None;
         next.trouble = Trouble::default();
+        next.used_at = fresh.used_at.or(read.used_at);
         next.plan = fresh.plan;
         let key = self.key(&read.slot);
         let fields = next.fields(self.seal_with(keys, &next, &fresh.tokens)?);
@@ -148,6 +150,10 @@ impl Connections<'_> {
     /// Stores an outcome where its attempt is still the one and its generation the one that is there; new tokens also where
     /// their attempt was taken over and brought nothing. After any error it may be called again.
     pub async fn settle(&self, brought: &Brought) -> Result<Committed, VaultError> {
+        if let Err(error) = self.hint(brought.due_after).await {
+            // Tokens come first: a hint that is missing is put back later.
+            tracing::warn!(%error, "that a tenant has something due is not told");
+        }
         let lost = match self.vault.store.apply(self.batch(brought)).await {
             Ok(_) => None,
             Err(StoreError::OutcomeUnknown(why)) => Some(why),

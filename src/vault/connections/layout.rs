@@ -38,6 +38,8 @@ impl Connection {
             created_at,
             connected_at,
             refreshed_at: None,
+            used_at: Some(connected_at),
+            expiring_told: false,
             plan: grant.plan,
             rev: 0,
             sealed: Sealed::default(),
@@ -82,6 +84,8 @@ impl Connection {
             .time("created_at", self.created_at)
             .time("connected_at", self.connected_at)
             .maybe_time("refreshed_at", self.refreshed_at)
+            .maybe_time("used_at", self.used_at)
+            .maybe("expiring_told", self.expiring_told.then_some(1))
             .maybe_time("due_at", self.plan.due_at)
             .maybe_time("reauthorize_by", self.plan.reauthorize_by);
         sealed.into_iter().fold(draft, Draft::sealed).done()
@@ -140,6 +144,8 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
         created_at: fields.time("created_at")?,
         connected_at: fields.time("connected_at")?,
         refreshed_at: fields.maybe_time("refreshed_at")?,
+        used_at: fields.maybe_time("used_at")?,
+        expiring_told: fields.optional("expiring_told").is_some(),
         plan: Plan {
             due_at: fields.maybe_time("due_at")?,
             reauthorize_by: fields.maybe_time("reauthorize_by")?,

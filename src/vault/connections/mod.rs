@@ -144,6 +144,7 @@ impl<'a> Connections<'a> {
                 (kept.map_or(now, |kept| kept.created_at), now),
                 grant,
             );
+            self.hint(connection.due_at()).await?;
             let sealed = self.seal(&connection, &grant.tokens).await?;
             let fields = connection.fields(sealed);
             let batch = self.filling(before.as_ref(), &connection, fields);

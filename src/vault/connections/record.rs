@@ -183,6 +183,10 @@ pub struct Connection {
     pub created_at: Timestamp,
     pub connected_at: Timestamp,
     pub refreshed_at: Option<Timestamp>,
+    /// When a token of it was last handed out, more or less.
+    pub used_at: Option<Timestamp>,
+    /// It was told that it ends.
+    pub expiring_told: bool,
     pub plan: Plan,
     pub(in crate::vault) rev: u64,
     pub(in crate::vault) sealed: Sealed,

@@ -30,6 +30,8 @@ pub struct Fresh {
     pub scopes: Option<Scopes>,
     /// What the answer told of the account; laid over what is known.
     pub metadata: BTreeMap<String, String>,
+    /// When it was last used, where that is now.
+    pub used_at: Option<Timestamp>,
     /// What is to come.
     pub plan: Plan,
 }

@@ -49,6 +49,12 @@ pub(super) fn of_an_end(gone: &Connection) -> Event {
     about(EventKind::ConnectionDeleted, gone)
 }
 
+/// That its grant ends whatever is done.
+pub(super) fn of_its_end(connection: &Connection) -> Event {
+    let by = connection.plan.reauthorize_by.map(|at| at.to_string()).unwrap_or_default();
+    about(EventKind::ConnectionExpiring, connection).about("reauthorize_by", by)
+}
+
 fn reduced(before: &Scopes, now: &Connection) -> Option<Event> {
     let lost = before.missing_from(&now.scopes);
     let less = || about(EventKind::ConnectionScopesReduced, now).about("lost", lost.join(" "));

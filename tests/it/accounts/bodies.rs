@@ -142,7 +142,7 @@ fn as_form(fields: &Value) -> String {
 fn said(answer: &Raw) -> (u16, Value) {
     let mut body = answer.json();
     for (name, value) in body.as_object_mut().expect("an object") {
-        let new = ["id", "key", "session", "authorize_url", "tenant", "generation", "expires_in"]
+        let new = ["id", "key", "session", "authorize_url", "tenant", "generation", "expires_in", "summary"]
             .contains(&name.as_str());
         if new
             || (name.ends_with("_at") && name != "expires_at")

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::support::clock::Wrong;
+use crate::support::figures;
 use crate::support::redis::RedisServer;
 use futures_util::future::join_all;
 use grantkeep::adapters::system::SystemChance;
@@ -55,10 +56,10 @@ async fn wrong_clocks_make_no_storm() {
         assert!((240..=300).contains(&left), "{answer:?}");
     }
     assert_eq!(sandbox.control().counts().refresh_requests, 0);
-    println!(
+    figures::note(&format!(
         "R12: clocks {WRONG:?} minutes wrong, {} hand-outs, 0 refreshes of tokens that lived",
         answers.len()
-    );
+    ));
 }
 
 /// Each instance refreshes once, and then the others are asked beyond the end of what it stored.
@@ -89,7 +90,7 @@ async fn wrong_clocks_hand_out_no_dead_token() {
     let refreshes = sandbox.control().counts().refresh_requests;
     let lives = clock.monotonic().as_secs() / 2 + 1;
     assert!((6..=3 + lives * 3).contains(&refreshes), "{refreshes} refreshes in {lives} lives");
-    println!(
+    figures::note(&format!(
         "R12: {handed_out} hand-outs of tokens that live 2 s, {refreshes} refreshes, none past its life"
-    );
+    ));
 }

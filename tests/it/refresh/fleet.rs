@@ -7,13 +7,13 @@ use grantkeep::app::new_master_key;
 use std::sync::Arc;
 
 /// Three processes that share everything, and a tenant with a sandbox.
-struct Fleet {
-    stage: Stage,
-    others: Vec<App>,
+pub(super) struct Fleet {
+    pub stage: Stage,
+    pub others: Vec<App>,
 }
 
 impl Fleet {
-    async fn new(mode: Mode, size: usize, further: &[(&str, &str)]) -> Self {
+    pub async fn new(mode: Mode, size: usize, further: &[(&str, &str)]) -> Self {
         let (files, key) = (mode.folder(), new_master_key(Some("test")));
         let folder = files.path().display().to_string();
         let mut settings = vec![("providers.dirs", folder.as_str()), ("vault.master_keys", key.as_str())];

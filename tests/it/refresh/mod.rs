@@ -1,5 +1,6 @@
 //! The refresh protocol through the front door, against a sandbox that misbehaves.
 
+mod ahead;
 mod clocks;
 mod deletion;
 mod events;

@@ -117,7 +117,7 @@ on_both_stores!(a_refresh_that_is_ordered, |stores: Stores| async move {
     let path = format!("/v1/connections/{}/refresh", id(&connection));
     let first = token(tenant, "ada", "").await.expect(200).text("access_token");
     let refreshed = tenant.post(&path, &json!({})).await;
-    assert_snapshot!(shown(&refreshed), @r#"200 {"account":"","client_id":"sandbox-client","connected_at":"<time>","created_at":"<time>","end_user":"ada","expires_at":"<time>","generation":2,"id":"<id>","identity":{"id":"<id>","name":"ada"},"last_error":null,"metadata":{},"missing_scopes":[],"provider":"sandbox","reason":null,"refreshed_at":"<time>","retry_at":null,"scopes":["profile","offline_access"],"status":"active","token_type":"Bearer"}"#);
+    assert_snapshot!(shown(&refreshed), @r#"200 {"account":"","client_id":"sandbox-client","connected_at":"<time>","created_at":"<time>","end_user":"ada","expires_at":"<time>","failures":0,"generation":2,"id":"<id>","identity":{"id":"<id>","name":"ada"},"last_error":null,"last_error_at":null,"metadata":{},"missing_scopes":[],"next_refresh_at":"<time>","provider":"sandbox","reason":null,"reauthorize_by":null,"refreshed_at":"<time>","retry_at":null,"scopes":["profile","offline_access"],"status":"active","summary":"Working. The token ends at <time>.","token_type":"Bearer"}"#);
     let second = token(tenant, "ada", "").await.expect(200);
     assert_ne!(second.text("access_token"), first);
     assert!(!refreshed.body.to_string().contains(&second.text("access_token")), "never the token");

@@ -26,7 +26,7 @@ on_both_stores!(a_grant_from_elsewhere, |stores: Stores| async move {
     let imported = world
         .import(&json!({ "access_token": access, "refresh_token": refresh, "expires_in": 1800, "scopes": "profile", "metadata": { "team": "T1" } }))
         .await;
-    assert_snapshot!(shown(&imported), @r#"201 {"account":"","client_id":"sandbox-client","connected_at":"<time>","created_at":"<time>","end_user":"u","expires_at":"<time>","generation":1,"id":"<id>","identity":{"id":null,"name":null},"last_error":null,"metadata":{"team":"T1"},"missing_scopes":[],"provider":"sandbox","reason":null,"refreshed_at":null,"retry_at":null,"scopes":["profile"],"status":"active","token_type":"Bearer"}"#);
+    assert_snapshot!(shown(&imported), @r#"201 {"account":"","client_id":"sandbox-client","connected_at":"<time>","created_at":"<time>","end_user":"u","expires_at":"<time>","failures":0,"generation":1,"id":"<id>","identity":{"id":null,"name":null},"last_error":null,"last_error_at":null,"metadata":{"team":"T1"},"missing_scopes":[],"next_refresh_at":"<time>","provider":"sandbox","reason":null,"reauthorize_by":null,"refreshed_at":null,"retry_at":null,"scopes":["profile"],"status":"active","summary":"Working. The token ends at <time>.","token_type":"Bearer"}"#);
     let token = world.tenant.token("u").await.expect(200);
     assert_eq!(
         (token.text("access_token"), &token.body["refresh"]["state"]),

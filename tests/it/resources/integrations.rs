@@ -17,7 +17,7 @@ on_both_stores!(listed_and_read, |stores: Stores| async move {
         tenant.post("/enable-provider", &body).await.expect(201);
     }
     let shown_one = tenant.get("/v1/integrations/sandbox").await;
-    assert_snapshot!(shown(&shown_one), @r#"200 {"callback_url":"http://<host>/authorization-success/<id>/sandbox","client_id":"sandbox-client","created_at":"<time>","finish":"backend","has_client_secret":true,"previous_client_secret":null,"provider":"sandbox","redirect_urls":["http://localhost:3000/connected"],"scopes":["profile","offline_access"],"updated_at":"<time>","variables":{"host":"<host>"}}"#);
+    assert_snapshot!(shown(&shown_one), @r#"200 {"callback_url":"http://<host>/authorization-success/<id>/sandbox","client_id":"sandbox-client","created_at":"<time>","finish":"backend","has_client_secret":true,"misconfigured":null,"previous_client_secret":null,"provider":"sandbox","redirect_urls":["http://localhost:3000/connected"],"scopes":["profile","offline_access"],"updated_at":"<time>","variables":{"host":"<host>"}}"#);
     let mut seen: Vec<String> = Vec::new();
     let mut cursor = String::new();
     loop {

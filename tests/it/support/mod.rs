@@ -5,6 +5,7 @@ pub mod browser;
 pub mod clock;
 pub mod collector;
 pub mod document;
+pub mod figures;
 pub mod html;
 pub mod oidc;
 pub mod process;
