@@ -11,7 +11,7 @@ use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::spill::FolderSpill;
 use crate::adapters::system::{SystemChance, SystemClock};
-use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings};
+use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, HostSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, MasterKey, Settings};
 use crate::http::{HttpSettings, HttpState};
@@ -202,6 +202,11 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         backoff_min: settings.refresh.backoff_min,
         backoff_max: settings.refresh.backoff_max,
         rest: settings.refresh.rest,
+        hosts: HostSettings {
+            at_once: settings.upstream.at_once,
+            opens_after: settings.upstream.failures,
+            pause: settings.upstream.pause,
+        },
         ahead: AheadSettings {
             background: settings.refresh.background,
             used_within: settings.refresh.used_within,

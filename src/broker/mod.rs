@@ -12,6 +12,7 @@ mod connections;
 mod events;
 mod exchange;
 mod handout;
+mod hosts;
 mod imports;
 mod integrations;
 mod leaving;
@@ -25,6 +26,7 @@ pub use callback::Arrival;
 pub use connections::Revocation;
 pub use exchange::Complete;
 pub use handout::{Handout, RefreshState, Wish};
+pub use hosts::HostSettings;
 pub use imports::Import;
 pub use integrations::{Change, Enable, Enabled};
 pub use leaving::Deletion;
@@ -60,6 +62,8 @@ pub struct BrokerSettings {
     pub backoff_max: Duration,
     /// How long attempts past their deadline are left alone after the store came back, or after the start.
     pub rest: Duration,
+    /// How providers' hosts are spared.
+    pub hosts: HostSettings,
     /// What is done without being asked.
     pub ahead: AheadSettings,
     /// How many connections this server refreshes at once without being asked.
@@ -87,6 +91,7 @@ pub struct Broker {
     ports: BrokerPorts,
     settings: BrokerSettings,
     flights: refresh::Flights,
+    hosts: hosts::Hosts,
     /// New tokens that the store has not taken yet.
     pending: refresh::Pending,
     /// New tokens that it took lately.
@@ -99,7 +104,8 @@ impl Broker {
     /// A broker over a vault and a catalog.
     pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
         let (flights, pending, recent, uses) = Default::default();
-        Self { vault, catalog, ports, settings, flights, pending, recent, uses }
+        let hosts = hosts::Hosts::new(settings.hosts);
+        Self { vault, catalog, ports, settings, flights, hosts, pending, recent, uses }
     }
 
     /// What is known about providers.

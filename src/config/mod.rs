@@ -203,6 +203,12 @@ pub struct Upstream {
     pub timeout: Duration,
     /// The part of it for look-up, connection and TLS; shorter.
     pub connect_timeout: Duration,
+    /// Refreshes at one host at once.
+    pub at_once: usize,
+    /// Requests in a row that fail before a host is left alone.
+    pub failures: u32,
+    /// For how long, the first time.
+    pub pause: Duration,
 }
 
 /// Refreshing tokens.

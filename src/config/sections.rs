@@ -180,7 +180,17 @@ fn upstream(r: &mut Reader) -> Option<Upstream> {
     {
         r.refuse::<()>("upstream.connect_timeout", "must be shorter than upstream.timeout");
     }
-    Some(Upstream { allow_insecure: allow_insecure?, timeout: timeout?, connect_timeout: connect_timeout? })
+    let at_once = r.read("upstream.at_once", parse::number(1, 100_000));
+    let failures = r.read("upstream.failures", parse::number(1, u32::MAX));
+    let pause = r.read("upstream.pause", parse::duration);
+    Some(Upstream {
+        allow_insecure: allow_insecure?,
+        timeout: timeout?,
+        connect_timeout: connect_timeout?,
+        at_once: at_once?,
+        failures: failures?,
+        pause: pause?,
+    })
 }
 
 fn refresh(r: &mut Reader) -> Option<Refresh> {

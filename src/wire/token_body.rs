@@ -26,7 +26,9 @@ pub(super) fn read(
 ) -> TokenAnswer {
     let status = response.status;
     let busy = || TokenAnswer::Busy {
-        retry_after: response.header("retry-after").and_then(|value| retry_after::parse(value, now)),
+        retry_after: response
+            .header("retry-after")
+            .and_then(|value| retry_after::parse(value, response.header("date"), now)),
         status,
     };
     let pointers = match kind {

@@ -5,10 +5,11 @@ use super::claimed::{Claimed, Ready};
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
 use crate::broker::client::Taken;
+use crate::broker::hosts::Turn;
 use crate::domain::{ReauthorizationReason, Refusal, Secret};
-use crate::ports::UpstreamError;
+use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
-use crate::vault::{Attempt, Connection};
+use crate::vault::Connection;
 use crate::wire::{self, ClientCredentials, Grant};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,29 +42,47 @@ impl Broker {
     /// Sends under a claim and stores what came of it.
     pub(super) async fn attempt(
         self: &Arc<Self>,
-        ask: &Ask,
-        mut read: Connection,
-        attempt: Attempt,
-        ready: Ready,
-        at: Duration,
+        mut claimed: Claimed<'_>,
+        turn: Option<Turn>,
     ) -> Result<Landed, Refusal> {
+        let provider = claimed.ready.provider.id.clone();
         // An attempt found past its deadline is part of what is known from here on; the claim has written it down.
-        let lost = read.attempt.take().map(|lost| lost.started);
-        read.trouble.unknown_since = read.trouble.unknown_since.or(lost);
-        let claimed = Claimed { ask, read, attempt, ready, at };
-        let verdict = match self.doomed(&claimed) {
-            Some(reason) => return self.give_up(claimed, reason).await,
-            None => self.ask_provider(&claimed).await,
+        if let Some(lost) = claimed.read.attempt.take() {
+            metrics::attempt_lost(&provider);
+            claimed.read.trouble.unknown_since = claimed.read.trouble.unknown_since.or(Some(lost.started));
+        }
+        let began = claimed.at;
+        let (class, took, landed) = match self.doomed(&claimed) {
+            Some(reason) => (reason.as_str(), Duration::ZERO, self.give_up(claimed, reason).await),
+            None => {
+                let verdict = self.ask_provider(&claimed).await;
+                let took = self.ports.clock.monotonic().saturating_sub(began);
+                self.turn_is_over(turn, &verdict);
+                match verdict {
+                    Verdict::Granted(set) => ("granted", took, self.keep(claimed, *set).await),
+                    Verdict::Nothing(nothing) => {
+                        (nothing.class.word(), took, self.record_failure(claimed, &nothing).await)
+                    }
+                }
+            }
         };
-        let word = match &verdict {
-            Verdict::Granted(_) => "refreshed",
-            Verdict::Nothing(nothing) => nothing.class.word(),
+        let outcome = match &landed {
+            Ok(Landed::Fresh(_)) => "refreshed",
+            Ok(Landed::Kept(_, Refusal::ReauthorizationRequired { .. })) => "reauthorization_required",
+            Ok(Landed::Kept(..)) => "failing",
+            Err(_) => "not_stored",
         };
-        let took = self.ports.clock.monotonic().saturating_sub(claimed.at);
-        metrics::refresh(&claimed.ready.provider.id, word, took);
-        match verdict {
-            Verdict::Granted(set) => self.keep(claimed, *set).await,
-            Verdict::Nothing(nothing) => self.record_failure(claimed, &nothing).await,
+        metrics::refresh(&provider, class, outcome, took);
+        landed
+    }
+
+    /// Tells what became of a turn at a host.
+    fn turn_is_over(&self, turn: Option<Turn>, verdict: &Verdict) {
+        let Some(turn) = turn else { return };
+        if matches!(verdict, Verdict::Nothing(Nothing { blames_host: true, .. })) {
+            turn.failed(self.ports.clock.monotonic(), self.ports.chance.bytes::<1>()[0]);
+        } else {
+            turn.answered();
         }
     }
 
@@ -80,12 +99,7 @@ impl Broker {
 
     async fn ask_provider(&self, claimed: &Claimed<'_>) -> Verdict {
         let Some(token) = claimed.token() else {
-            return Verdict::Nothing(Nothing {
-                class: Class::Refused,
-                error: "no_refresh_token".to_owned(),
-                retry_after: None,
-                blames_client: false,
-            });
+            return Verdict::Nothing(Nothing::ours(Class::Refused, "no_refresh_token"));
         };
         let first = self.send(claimed, &token).await;
         let Verdict::Nothing(Nothing { class: Class::InvalidGrant, .. }) = &first else { return first };
@@ -133,19 +147,14 @@ impl Broker {
             Ok(request) => request,
             Err(error) => {
                 tracing::warn!(provider = %provider.id, %error, "a refresh could not be built");
-                return Verdict::Nothing(Nothing {
-                    class: Class::ClientFault,
-                    error: "not_built".to_owned(),
-                    retry_after: None,
-                    blames_client: false,
-                });
+                return Verdict::Nothing(Nothing::ours(Class::ClientFault, "not_built"));
             }
         };
         let gone = self.ports.clock.monotonic().saturating_sub(claimed.at);
         let left = self.attempt_lasts().saturating_sub(gone + self.settings.attempt_slack / 2);
         let timeout = left.min(self.settings.upstream_timeout);
         if timeout < SHORTEST.min(self.settings.upstream_timeout) {
-            return verdict::of(provider, Err(UpstreamError::NotSent("too late".to_owned())), now());
+            return Verdict::Nothing(Nothing::ours(Class::NotSent, "too_late"));
         }
         request.timeout = Some(timeout);
         let answer = call(&*self.ports.upstream, &provider.id, request).await;

@@ -96,7 +96,6 @@ impl Broker {
         claimed: Claimed<'_>,
         reason: ReauthorizationReason,
     ) -> Result<Landed, Refusal> {
-        metrics::refresh(&claimed.ready.provider.id, reason.as_str(), Duration::ZERO);
         let connection = Some(claimed.read.id.clone());
         let failure = Failure {
             status: Status::ReauthorizationRequired(reason),

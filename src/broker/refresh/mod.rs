@@ -20,10 +20,12 @@ pub(super) use recent::Recent;
 pub(super) use rounds::Uses;
 
 use super::Broker;
+use super::hosts::{LeftAlone, Turn};
 use crate::catalog::Rotation;
 use crate::domain::{AttemptId, Refusal, TenantId};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
+use claimed::{Claimed, Ready};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::collections::HashMap;
@@ -135,9 +137,17 @@ impl Broker {
             }
             if !self.rests(&connection) {
                 let ready = self.prepare(ask, &connection).await?;
+                let turn = match self.turn(&ready).await {
+                    Ok(turn) => turn,
+                    Err(LeftAlone(retry_after)) => {
+                        let refusal = Refusal::ProviderUnavailable { retry_after };
+                        return Ok(Landed::Kept(Some(Box::new(connection)), refusal));
+                    }
+                };
                 let claimed_at = self.ports.clock.monotonic();
                 if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
-                    return self.attempt(ask, connection, attempt, ready, claimed_at).await;
+                    let claimed = Claimed { ask, read: connection, attempt, ready, at: claimed_at };
+                    return self.attempt(claimed, turn).await;
                 }
             }
             if self.ports.clock.monotonic().saturating_sub(began) > self.settings.wait {
@@ -148,6 +158,16 @@ impl Broker {
             tokio::time::sleep(self.jittered(pause)).await;
             pause = (pause * 2).min(Duration::from_millis(250));
         }
+    }
+
+    /// Waits for a turn at the host that is to be asked. None where no host comes of the file and what is known: that will be
+    /// told when the request is built.
+    async fn turn(&self, ready: &Ready) -> Result<Option<Turn>, LeftAlone> {
+        let provider = &ready.provider;
+        let url = provider.fill(provider.refresh_url(), &ready.values).ok();
+        let Some(url) = url else { return Ok(None) };
+        // Host and port; nothing else stands there in a provider's file.
+        self.hosts.enter(url.authority(), self.ports.clock.monotonic(), self.settings.wait).await.map(Some)
     }
 
     /// Why there is nothing to refresh: somebody did it, nobody may, or not yet.

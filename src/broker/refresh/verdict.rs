@@ -29,6 +29,16 @@ pub(super) struct Nothing {
     pub retry_after: Option<Duration>,
     /// It may be the client secret that was refused: another one may be tried.
     pub blames_client: bool,
+    /// The host did not answer, or said that it cannot: it may be left alone for a while.
+    pub blames_host: bool,
+}
+
+impl Nothing {
+    /// For a reason of ours, before anything was sent.
+    pub fn ours(class: Class, error: &str) -> Self {
+        let error = error.to_owned();
+        Self { class, error, retry_after: None, blames_client: false, blames_host: false }
+    }
 }
 
 /// Why a request brought nothing.
@@ -68,23 +78,30 @@ pub(super) fn of(
     answer: Result<OutboundResponse, UpstreamError>,
     now: Timestamp,
 ) -> Verdict {
-    let nothing = |class, error: &str, retry_after| {
-        Verdict::Nothing(Nothing { class, error: error.to_owned(), retry_after, blames_client: false })
-    };
+    let nothing = |class, error: &str, blames_host| Nothing { blames_host, ..Nothing::ours(class, error) };
     let response = match answer {
         Ok(response) => response,
-        Err(UpstreamError::NotSent(_)) => return nothing(Class::NotSent, "not_reached", None),
-        Err(UpstreamError::Lost(_)) => return nothing(Class::Unknown, "answer_lost", None),
+        Err(UpstreamError::NotSent(_)) => {
+            return Verdict::Nothing(nothing(Class::NotSent, "not_reached", true));
+        }
+        Err(UpstreamError::Lost(_)) => {
+            return Verdict::Nothing(nothing(Class::Unknown, "answer_lost", true));
+        }
     };
     let answer = wire::read_token_answer(provider, AnswerKind::Refresh, &response, now);
     let blames_client = answer.blames_client();
-    let refused = |class, error| Verdict::Nothing(Nothing { class, error, retry_after: None, blames_client });
+    let refused =
+        |class, error: String| Verdict::Nothing(Nothing { blames_client, ..nothing(class, &error, false) });
     match answer {
         TokenAnswer::Granted(set) => Verdict::Granted(set),
         TokenAnswer::Busy { retry_after, status } => {
-            nothing(Class::Busy, &format!("http_{status}"), retry_after)
+            // A 429 is an answer: the host is well, and only this client asks too much.
+            let busy = nothing(Class::Busy, &format!("http_{status}"), status != 429);
+            Verdict::Nothing(Nothing { retry_after, ..busy })
         }
-        TokenAnswer::Unreadable { .. } => nothing(Class::Unknown, "unreadable_answer", None),
+        TokenAnswer::Unreadable { .. } => {
+            Verdict::Nothing(nothing(Class::Unknown, "unreadable_answer", false))
+        }
         TokenAnswer::Refused { class: RefusalClass::InvalidGrant, error, .. } => {
             refused(Class::InvalidGrant, error)
         }

@@ -312,7 +312,9 @@ mod tests {
             request("/get-access-token", "POST", 200, Duration::from_millis(3));
             request("/get-access-token", "BREW", 405, Duration::from_millis(3));
             handout(&slack, "fresh");
-            refresh(&slack, "lost", Duration::from_secs(2));
+            refresh(&slack, "busy", "failing", Duration::from_secs(2));
+            attempt_lost(&slack);
+            host_left_alone(true);
             refresh_held(false);
             outcomes_waiting(0);
             outcome_kept("spilled");
@@ -348,7 +350,7 @@ mod tests {
             r#"grantkeep_requests_total{route="/get-access-token",method="other",status="405"} 1"#,
             r#"grantkeep_request_seconds_bucket{route="/get-access-token",le="0.0025"} 0"#,
             r#"grantkeep_request_seconds_bucket{route="/get-access-token",le="0.005"} 2"#,
-            r#"grantkeep_refreshes_total{provider="slack",outcome="lost"} 1"#,
+            r#"grantkeep_refreshes_total{provider="slack",class="busy",outcome="failing"} 1"#,
             r#"grantkeep_alarms_total{kind="does_not_open"} 1"#,
             "grantkeep_mails_oldest_age_seconds 90",
         ] {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 const HANDOUTS: &str = "grantkeep_handouts_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
+const ATTEMPTS_LOST: &str = "grantkeep_refresh_attempts_lost_total";
+const HOSTS_LEFT_ALONE: &str = "grantkeep_hosts_left_alone";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
 const DUE: &str = "grantkeep_refresh_due";
@@ -18,7 +20,17 @@ const REFRESH_HELD: &str = "grantkeep_refresh_held";
 
 pub(super) const TABLE: &[Row] = &[
     (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
-    (REFRESHES, Counter, "Refreshes that ended, by provider and outcome."),
+    (
+        REFRESHES,
+        Counter,
+        "Refreshes that ended, by provider, class (what the provider's answer was) and outcome (what became of the connection).",
+    ),
+    (ATTEMPTS_LOST, Counter, "Attempts found past their deadline, whose outcome nobody saw, by provider."),
+    (
+        HOSTS_LEFT_ALONE,
+        Level,
+        "Providers' hosts that this server leaves alone now, because they do not answer.",
+    ),
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
@@ -37,10 +49,28 @@ pub fn handout(provider: &ProviderId, state: &'static str) {
     counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
 }
 
-/// A refresh ended; `outcome` is a word such as `refreshed`, `invalid_grant`, `not_sent`, `unknown`.
-pub fn refresh(provider: &ProviderId, outcome: &'static str, took: Duration) {
-    counter!(REFRESHES, "provider" => provider.to_string(), "outcome" => outcome).increment(1);
+/// A refresh ended. `class` is what the provider's answer was: `granted`, `busy`, `not_sent`, `unknown`, `invalid_grant`,
+/// `client_fault`, `refused`, or why nothing was sent; `outcome` what became of the connection: `refreshed`, `failing`,
+/// `reauthorization_required`, `not_stored`.
+pub fn refresh(provider: &ProviderId, class: &'static str, outcome: &'static str, took: Duration) {
+    let labels =
+        [("provider", provider.to_string()), ("class", class.to_owned()), ("outcome", outcome.to_owned())];
+    counter!(REFRESHES, &labels).increment(1);
     histogram!(REFRESH_SECONDS, "provider" => provider.to_string()).record(took);
+}
+
+/// An attempt was found past its deadline: nobody saw its outcome.
+pub fn attempt_lost(provider: &ProviderId) {
+    counter!(ATTEMPTS_LOST, "provider" => provider.to_string()).increment(1);
+}
+
+/// A provider's host is left alone from now on, or no more.
+pub fn host_left_alone(begins: bool) {
+    if begins {
+        gauge!(HOSTS_LEFT_ALONE).increment(1.0);
+    } else {
+        gauge!(HOSTS_LEFT_ALONE).decrement(1.0);
+    }
 }
 
 /// Whether refreshes that spend a refresh token are held.

@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod forced;
 mod held;
+mod hosts;
 mod outcomes;
 mod reads;
 mod spilled;

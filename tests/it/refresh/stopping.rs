@@ -127,7 +127,11 @@ async fn a_client_that_goes_away_ends_no_refresh() {
     drop(stream);
     until("nobody waits", async || process.metric("grantkeep_refresh_waiters ").await == Some(0.0)).await;
     assert_eq!(
-        process.metric("grantkeep_refreshes_total{provider=\"sandbox\",outcome=\"refreshed\"} ").await,
+        process
+            .metric(
+                "grantkeep_refreshes_total{provider=\"sandbox\",class=\"granted\",outcome=\"refreshed\"} "
+            )
+            .await,
         None
     );
     assert_eq!(process.stage.seen(&who).await["generation"], 1, "the answer has not come yet");
