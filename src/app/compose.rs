@@ -8,8 +8,8 @@ use crate::accounts::{AccountSettings, Accounts, MailSettings};
 use crate::adapters::http::{HttpOptions, HttpUpstream, install_tls};
 use crate::adapters::otlp::OtlpClient;
 use crate::adapters::outbox::OutboxMailer;
+use crate::adapters::pages::FolderPages;
 use crate::adapters::smtp::SmtpMailer;
-use crate::adapters::spill::FolderSpill;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, HostSettings};
 use crate::catalog::{BUILT_IN, Catalog};
@@ -140,16 +140,18 @@ async fn compose(
         chance: Arc::clone(&chance),
         upstream: Arc::new(upstream),
         outages: opened.outages,
-        spill: Arc::new(FolderSpill::new(settings.server.data_folder.join("spill"))),
+        spill: Arc::new(FolderPages::new(settings.server.data_folder.join("spill"))),
+        memory: Arc::new(FolderPages::new(settings.server.data_folder.join("epoch"))),
         tasks: tasks.clone(),
     };
-    metrics::refresh_held(settings.refresh.hold);
     if settings.refresh.hold {
         tracing::warn!(
             "refresh.hold is on: no refresh that spends a refresh token is sent until it is off again"
         );
     }
-    let broker = Arc::new(Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings)));
+    let broker =
+        Arc::new(Broker::new(Arc::clone(&vault), catalog, ports, broker_settings(settings, &instance)));
+    broker.watch_epoch().await;
     // Before anything is refreshed: what waits here may be what the store lacks.
     broker.take_up_spilled().await;
     let accounts = Accounts::new(
@@ -188,12 +190,13 @@ fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) ->
     jobs.push(jobs::mails(&state.accounts, settings.mail.backoff_min));
     jobs.extend(jobs::events(vault, &settings.events));
     jobs.extend(jobs::refreshes(&state.broker, settings.refresh.pace));
+    jobs.push(jobs::epoch(&state.broker, settings.refresh.epoch));
     jobs.push(jobs::went_back(&state.broker));
     jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
     jobs
 }
 
-fn broker_settings(settings: &Settings) -> BrokerSettings {
+fn broker_settings(settings: &Settings, instance: &Instance) -> BrokerSettings {
     BrokerSettings {
         public_url: settings.server.public_url.clone(),
         upstream_timeout: settings.upstream.timeout,
@@ -214,6 +217,8 @@ fn broker_settings(settings: &Settings) -> BrokerSettings {
         },
         ahead_at_once: settings.refresh.background_at_once,
         hold: settings.refresh.hold,
+        epoch: settings.refresh.epoch,
+        instance: instance.id.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ mod call;
 mod callback;
 mod client;
 mod connections;
+mod epoch;
 mod events;
 mod exchange;
 mod handout;
@@ -34,8 +35,8 @@ pub use page::{Asked, Refused, Start, Way};
 pub use refresh::AheadSettings;
 
 use crate::catalog::{Catalog, Provider};
-use crate::domain::{Deed, ProviderId, Refusal, TenantId};
-use crate::ports::{Chance, ChanceExt, Clock, Outages, Spill, Tasks, Upstream};
+use crate::domain::{Deed, InstanceId, ProviderId, Refusal, TenantId};
+use crate::ports::{Chance, ChanceExt, Clock, Outages, Pages, Tasks, Upstream};
 use crate::vault::{Authority, Integration, Vault, VaultError};
 use std::future::Future;
 use std::sync::Arc;
@@ -70,6 +71,10 @@ pub struct BrokerSettings {
     pub ahead_at_once: usize,
     /// No refresh that spends a refresh token: the store is a restored backup.
     pub hold: bool,
+    /// How often it is looked whether the store is as far as it was.
+    pub epoch: Duration,
+    /// This server's own id.
+    pub instance: InstanceId,
 }
 
 /// The ports that the broker works through.
@@ -80,7 +85,8 @@ pub struct BrokerPorts {
     pub chance: Arc<dyn Chance>,
     pub upstream: Arc<dyn Upstream>,
     pub outages: Arc<Outages>,
-    pub spill: Arc<dyn Spill>,
+    pub spill: Arc<dyn Pages>,
+    pub memory: Arc<dyn Pages>,
     pub tasks: Tasks,
 }
 
@@ -98,14 +104,15 @@ pub struct Broker {
     recent: refresh::Recent,
     /// Whose use was written down lately.
     uses: refresh::Uses,
+    epoch: epoch::Watch,
 }
 
 impl Broker {
     /// A broker over a vault and a catalog.
     pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
-        let (flights, pending, recent, uses) = Default::default();
+        let (flights, pending, recent, uses, epoch) = Default::default();
         let hosts = hosts::Hosts::new(settings.hosts);
-        Self { vault, catalog, ports, settings, flights, hosts, pending, recent, uses }
+        Self { vault, catalog, ports, settings, flights, hosts, pending, recent, uses, epoch }
     }
 
     /// What is known about providers.

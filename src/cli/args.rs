@@ -38,6 +38,9 @@ pub(super) enum Command {
     /// The audit trail.
     #[command(subcommand)]
     Audit(Audit),
+    /// All tenants of a store.
+    #[command(subcommand)]
+    Tenants(Tenants),
     /// Provider files.
     #[command(subcommand)]
     Providers(Providers),
@@ -111,6 +114,16 @@ pub(super) enum Keys {
         /// A tenant that the index has lost: put it back into it first. May be given several times.
         #[arg(long, value_name = "ID")]
         tenant: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tenants {
+    /// Let refreshes go on that wait because the store was put back to an earlier time.
+    Resume {
+        /// Do it; without, only say what is held and why.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

@@ -1,12 +1,12 @@
 //! `grantkeep keys`: making master keys, and words for what [`MasterKeys`] finds and does.
 
-use super::CommandError;
 use super::progress::Progress;
 use super::serve::wait_for;
+use super::{CommandError, vault};
 use crate::app;
 use crate::config::Settings;
 use crate::domain::{Id, TenantId};
-use crate::vault::{MasterKeys, Survey, Vault, VaultError};
+use crate::vault::{MasterKeys, Survey, VaultError};
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -26,7 +26,7 @@ pub(super) fn generate(id: Option<&str>, out: &mut dyn Write) -> Result<(), Comm
 /// What lies under which master key. Fails where something lies under none that is configured, or does not open.
 pub(super) fn status(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
     wait_for(async {
-        let vault = open(settings).await?;
+        let vault = vault(settings).await?;
         let keys = vault.master_keys();
         let survey = keys.survey().await.map_err(|error| failed(&error))?;
         write!(out, "{}", table(&keys, &survey))?;
@@ -41,7 +41,7 @@ pub(super) fn rotate(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     wait_for(async {
-        let vault = open(settings).await?;
+        let vault = vault(settings).await?;
         let keys = vault.master_keys();
         list(&keys, tenants).await?;
         let before = keys.survey().await.map_err(|error| failed(&error))?;
@@ -64,16 +64,6 @@ pub(super) fn rotate(
             return Err(CommandError::Failed(format!("{} {what}", after.behind)));
         }
         verdict(&after)
-    })
-}
-
-async fn open(settings: &Settings) -> Result<Vault, CommandError> {
-    app::vault(settings).await.map_err(|error| {
-        if error.in_use() {
-            let what = "the embedded store is one process's at a time: stop the server, run this, and start it again";
-            return CommandError::Failed(format!("{error}; {what}"));
-        }
-        error.into()
     })
 }
 

@@ -8,9 +8,11 @@ mod keys;
 mod progress;
 mod providers;
 mod serve;
+mod tenants;
 
-use crate::app::StartError;
+use crate::app::{self, StartError};
 use crate::config::Settings;
+use crate::vault::Vault;
 use args::{Cli, Command};
 use clap::Parser;
 use std::ffi::OsString;
@@ -75,6 +77,18 @@ fn carry_out(cli: Cli, env: Environment) -> Result<(), CommandError> {
         Command::Audit(args::Audit::Verify { tenant, heads }) => {
             audit::verify(&settings()?, tenant.as_deref(), &heads, &mut out)
         }
+        Command::Tenants(args::Tenants::Resume { yes }) => tenants::resume(&settings()?, yes, &mut out),
         Command::Providers(providers) => providers::run(providers, &mut out),
     }
+}
+
+/// The vault alone, for a command that works on what is kept.
+async fn vault(settings: &Settings) -> Result<Vault, CommandError> {
+    app::vault(settings).await.map_err(|error| {
+        if error.in_use() {
+            let what = "the embedded store is one process's at a time: stop the server, run this, and start it again";
+            return CommandError::Failed(format!("{error}; {what}"));
+        }
+        error.into()
+    })
 }

@@ -234,6 +234,8 @@ pub struct Refresh {
     pub used_within: Duration,
     /// How long before its end a grant is reported.
     pub notice: Duration,
+    /// How often it is looked whether the store is as far as it was.
+    pub epoch: Duration,
     /// No refresh that spends a refresh token.
     pub hold: bool,
 }

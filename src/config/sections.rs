@@ -204,6 +204,7 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
     let pace = r.read("refresh.pace", parse::duration);
     let used_within = r.read("refresh.used_within", parse::duration);
     let notice = r.read("refresh.notice", parse::duration);
+    let epoch = r.read("refresh.epoch", parse::duration);
     let hold = r.read("refresh.hold", parse::flag);
     if let (Some(first), Some(longest)) = (backoff_min, backoff_max)
         && longest < first
@@ -221,6 +222,7 @@ fn refresh(r: &mut Reader) -> Option<Refresh> {
         pace: pace?,
         used_within: used_within?,
         notice: notice?,
+        epoch: epoch?,
         hold: hold?,
     })
 }

@@ -57,6 +57,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// One history of a store: it goes on until an operator begins another.
+    LineId: 22,
     /// A company that signed up. Comes from credentials only, never from a request's own fields.
     TenantId: 22,
     /// A person with a password in a tenant.

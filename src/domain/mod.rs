@@ -16,7 +16,7 @@ pub use deed::{Action, Actor, Deed, Origin, Who};
 pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Event, EventKind};
 pub use id::{
-    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, InstanceId, MailId, MemberId,
+    ApiKeyId, AttemptId, BASE62, ConnectionId, DataKeyId, GrantId, Id, InstanceId, LineId, MailId, MemberId,
     SessionId, TenantId, is_base62,
 };
 pub use names::{Account, EndUserId, ProviderId};

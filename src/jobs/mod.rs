@@ -5,6 +5,7 @@
 
 mod audit;
 mod deletions;
+mod epoch;
 mod events;
 mod mails;
 mod refreshes;
@@ -12,6 +13,7 @@ mod went_back;
 
 pub use audit::audit;
 pub use deletions::deletions;
+pub use epoch::epoch;
 pub use events::events;
 pub use mails::mails;
 pub use refreshes::refreshes;

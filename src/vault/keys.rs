@@ -153,6 +153,11 @@ pub(super) fn due_lease(shard: u16) -> Key {
     Key::alone("due-lease", &shard.to_string())
 }
 
+/// How far the store is.
+pub(super) fn epoch() -> Key {
+    Key::alone("epoch", "store")
+}
+
 /// What the tenant is told: a stream.
 pub(super) fn events(tenant: &TenantId) -> Key {
     Key::of_tenant(tenant, "events")

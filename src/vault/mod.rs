@@ -10,6 +10,7 @@ mod connections;
 mod data_keys;
 mod due;
 mod envelope;
+mod epoch;
 mod error;
 mod events;
 mod fields;
@@ -37,6 +38,7 @@ pub use connections::{
 };
 pub use data_keys::HeldKeys;
 pub use due::{Due, DueHint, DueSlot};
+pub use epoch::{Epoch, Epochs, Hold, Judgement, Reached, judge};
 pub use error::VaultError;
 pub use events::{EventFilter, EventRecord, Events};
 pub use integrations::{
@@ -129,6 +131,11 @@ impl Vault {
     /// What is due, over all tenants.
     pub fn due(&self) -> Due<'_> {
         Due::new(self)
+    }
+
+    /// How far the store is.
+    pub fn epoch(&self) -> Epochs<'_> {
+        Epochs::new(self)
     }
 
     /// Pending authorizations.

@@ -193,6 +193,17 @@ pub const RECORDS: &[RecordSchema] = &[
     },
     // An entry of a stream, too.
     RecordSchema { kind: "events", fields: &[("type", Plain), ("about", Plain)] },
+    RecordSchema {
+        kind: "epoch",
+        fields: &[
+            ("line", Plain),
+            ("count", Plain),
+            ("ancestors", Plain),
+            ("held_since", Plain),
+            ("held_because", Plain),
+            ("held_by", Plain),
+        ],
+    },
     RecordSchema { kind: "due-lease", fields: &[("worker", Plain), ("until", Plain)] },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {

@@ -195,11 +195,6 @@ impl Broker {
         }
     }
 
-    /// True while no refresh that spends a refresh token may be sent.
-    fn on_hold(&self) -> bool {
-        self.settings.hold
-    }
-
     /// True where the registration was at fault and was changed since: there is nothing to wait for.
     async fn was_mended(&self, ask: &Ask, connection: &Connection) -> Result<bool, Refusal> {
         let Some(refused) = connection.trouble.revision else { return Ok(false) };

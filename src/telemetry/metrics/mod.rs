@@ -89,7 +89,7 @@ const GENERAL: &[Row] = &[
     (
         ALARMS,
         Counter,
-        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail, generation_went_back tokens that the store lost.",
+        "Things that must never happen, by kind: does_not_open is a sealed value that was changed or moved, audit_broken an audit trail, generation_went_back tokens that the store lost, store_went_back its last moments.",
     ),
 ];
 
@@ -157,7 +157,7 @@ fn describe() {
     }
     // There from the start: what rises from nothing to one is no rise to an alerting rule.
     counter!(OLD_MASTER_KEYS).increment(0);
-    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken, Alarm::WentBack] {
+    for kind in [Alarm::DoesNotOpen, Alarm::AuditBroken, Alarm::WentBack, Alarm::StoreWentBack] {
         counter!(ALARMS, "kind" => kind.word()).increment(0);
     }
     counter!(AUDIT_RECORDS, "outcome" => "lost").increment(0);
@@ -253,6 +253,8 @@ pub enum Alarm {
     AuditBroken,
     /// The store lost a generation of tokens that it had taken.
     WentBack,
+    /// The store lost its last moments.
+    StoreWentBack,
 }
 
 impl Alarm {
@@ -261,6 +263,7 @@ impl Alarm {
             Self::DoesNotOpen => "does_not_open",
             Self::AuditBroken => "audit_broken",
             Self::WentBack => "generation_went_back",
+            Self::StoreWentBack => "store_went_back",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod ahead;
 mod clocks;
 mod deletion;
+mod epoch;
 mod events;
 mod faults;
 mod fleet;

@@ -1,6 +1,6 @@
-//! The spill as a folder: one file for each page, written whole or not at all.
+//! Pages as a folder: one file for each page, written whole or not at all.
 
-use crate::ports::{Spill, SpillError};
+use crate::ports::{Pages, PagesError};
 use async_trait::async_trait;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = "page";
 
 /// A folder of pages. It is made when the first page comes.
-pub struct FolderSpill {
+pub struct FolderPages {
     folder: PathBuf,
 }
 
-impl FolderSpill {
+impl FolderPages {
     /// Nothing is touched yet.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
@@ -24,18 +24,18 @@ impl FolderSpill {
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, SpillError> {
+    ) -> Result<T, PagesError> {
         let folder = self.folder.clone();
         let shown = folder.display().to_string();
         let done = tokio::task::spawn_blocking(move || work(&folder)).await;
-        let fault = |error: &dyn std::fmt::Display| SpillError(format!("{shown}: {error}"));
+        let fault = |error: &dyn std::fmt::Display| PagesError(format!("{shown}: {error}"));
         done.map_err(|error| fault(&error))?.map_err(|error| fault(&error))
     }
 }
 
 #[async_trait]
-impl Spill for FolderSpill {
-    async fn keep(&self, name: &str, page: &[u8]) -> Result<(), SpillError> {
+impl Pages for FolderPages {
+    async fn keep(&self, name: &str, page: &[u8]) -> Result<(), PagesError> {
         let (name, page) = (name.to_owned(), page.to_vec());
         self.work(move |folder| {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -53,7 +53,7 @@ impl Spill for FolderSpill {
         .await
     }
 
-    async fn pages(&self) -> Result<Vec<(String, Vec<u8>)>, SpillError> {
+    async fn pages(&self) -> Result<Vec<(String, Vec<u8>)>, PagesError> {
         self.work(|folder| {
             let entries = match fs::read_dir(folder) {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -72,7 +72,7 @@ impl Spill for FolderSpill {
         .await
     }
 
-    async fn remove(&self, name: &str) -> Result<(), SpillError> {
+    async fn remove(&self, name: &str) -> Result<(), PagesError> {
         let file = format!("{name}.{PAGE}");
         self.work(move |folder| match fs::remove_file(folder.join(file)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -81,7 +81,7 @@ impl Spill for FolderSpill {
         .await
     }
 
-    async fn set_aside(&self, name: &str) -> Result<(), SpillError> {
+    async fn set_aside(&self, name: &str) -> Result<(), PagesError> {
         let (from, to) = (format!("{name}.{PAGE}"), format!("{name}.aside"));
         self.work(move |folder| fs::rename(folder.join(from), folder.join(to))).await
     }
@@ -96,7 +96,7 @@ mod tests {
     async fn pages_outlive_their_writer() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("deep/spill");
-        let spill = FolderSpill::new(place.clone());
+        let spill = FolderPages::new(place.clone());
         assert!(spill.pages().await.unwrap().is_empty(), "no folder is no page");
         spill.keep("a", b"one").await.unwrap();
         spill.keep("a", b"two").await.unwrap();
@@ -104,7 +104,7 @@ mod tests {
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(place.clone()), mode(place.join("a.page"))), (0o700, 0o600));
         fs::write(place.join("c.new"), b"half").unwrap();
-        let mut pages = FolderSpill::new(place.clone()).pages().await.unwrap();
+        let mut pages = FolderPages::new(place.clone()).pages().await.unwrap();
         pages.sort();
         assert_eq!(pages, [("a".to_owned(), b"two".to_vec()), ("b".to_owned(), b"three".to_vec())]);
         spill.set_aside("a").await.unwrap();
@@ -118,7 +118,7 @@ mod tests {
     async fn what_cannot_be_written_is_said_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("spill"), b"a file").unwrap();
-        let spill = FolderSpill::new(folder.path().join("spill"));
+        let spill = FolderPages::new(folder.path().join("spill"));
         let error = spill.keep("a", b"one").await.unwrap_err().to_string();
         assert!(error.contains("/spill: "), "{error}");
     }
