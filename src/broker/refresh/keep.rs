@@ -17,7 +17,7 @@ impl Broker {
         claimed: Claimed<'_>,
         set: TokenSet,
     ) -> Result<Landed, Refusal> {
-        let by = &claimed.ask.by;
+        let (by, answered) = (&claimed.ask.by, self.ports.clock.monotonic());
         let issued_at = self.ports.clock.now().minus(self.ports.clock.monotonic().saturating_sub(claimed.at));
         let connections = self.vault.connections(by);
         let mut fresh = claimed.fresh(set, issued_at);
@@ -26,6 +26,7 @@ impl Broker {
         let brought = Arc::new(connections.granted(&claimed.read, &claimed.attempt, &fresh, keys)?);
         match connections.settle(&brought).await {
             Ok(committed @ (Committed::Stored(_) | Committed::Superseded(_))) => {
+                metrics::stored(self.ports.clock.monotonic().saturating_sub(answered));
                 self.settled(by, &brought, committed).await
             }
             Ok(Committed::Contested(_)) => self.keep_on(by, brought).await,

@@ -322,6 +322,7 @@ mod tests {
             outcomes_waiting(0);
             outcome_kept("spilled");
             due(0, Duration::ZERO);
+            stored(Duration::from_millis(2));
             previous_secret(&slack);
             session("created", "ok");
             store_error("apply");

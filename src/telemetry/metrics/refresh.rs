@@ -11,6 +11,7 @@ const REFRESHES: &str = "grantkeep_refreshes_total";
 const ATTEMPTS_LOST: &str = "grantkeep_refresh_attempts_lost_total";
 const HOSTS_LEFT_ALONE: &str = "grantkeep_hosts_left_alone";
 const REFRESH_SECONDS: &str = "grantkeep_refresh_seconds";
+const STORE_SECONDS: &str = "grantkeep_refresh_store_seconds";
 const REFRESH_WAITERS: &str = "grantkeep_refresh_waiters";
 const DUE: &str = "grantkeep_refresh_due";
 const DUE_LAG: &str = "grantkeep_refresh_due_lag_seconds";
@@ -32,6 +33,7 @@ pub(super) const TABLE: &[Row] = &[
         "Providers' hosts that this server leaves alone now, because they do not answer.",
     ),
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
+    (STORE_SECONDS, Seconds, "Time from a provider's answer with new tokens to their being stored."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
     (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
     (DUE, Level, "Connections that were due in this server's last round, and nobody had refreshed yet."),
@@ -97,4 +99,9 @@ pub fn outcome_kept(what: &'static str) {
 pub fn due(backlog: usize, lag: Duration) {
     gauge!(DUE).set(f64::from(u32::try_from(backlog).unwrap_or(u32::MAX)));
     gauge!(DUE_LAG).set(lag.as_secs_f64());
+}
+
+/// New tokens were stored so long after the provider's answer.
+pub fn stored(took: Duration) {
+    histogram!(STORE_SECONDS).record(took);
 }

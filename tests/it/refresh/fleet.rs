@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub(super) struct Fleet {
     pub stage: Stage,
     pub others: Vec<App>,
+    pub redis: Arc<RedisServer>,
 }
 
 impl Fleet {
@@ -19,14 +20,15 @@ impl Fleet {
         let mut settings = vec![("providers.dirs", folder.as_str()), ("vault.master_keys", key.as_str())];
         settings.extend(QUICK.iter().filter(|(key, _)| further.iter().all(|(other, _)| other != key)));
         settings.extend(further);
-        let redis = Stores::Redis(Arc::new(RedisServer::start(&[])));
-        let mut apps: Vec<App> = (0..size).map(|_| App::spawn(redis.clone(), &settings)).collect();
+        let redis = Arc::new(RedisServer::start(&[]));
+        let spawn = |_| App::spawn(Stores::Redis(Arc::clone(&redis)), &settings);
+        let mut apps: Vec<App> = (0..size).map(spawn).collect();
         let first = apps.remove(0);
-        Self { stage: Stage::on(first, mode, files).await, others: apps }
+        Self { stage: Stage::on(first, mode, files).await, others: apps, redis }
     }
 
     /// The tenant at each of the processes.
-    fn doors(&self) -> Vec<Tenant> {
+    pub fn doors(&self) -> Vec<Tenant> {
         let tenant = &self.stage.tenant;
         std::iter::once(tenant.clone()).chain(self.others.iter().map(|app| tenant.at(app))).collect()
     }

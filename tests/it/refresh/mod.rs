@@ -11,6 +11,7 @@ mod forced;
 mod held;
 mod hosts;
 mod outcomes;
+mod proofs;
 mod reads;
 mod spilled;
 mod stopping;

@@ -9,6 +9,7 @@ pub mod figures;
 pub mod html;
 pub mod oidc;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod redis_forms;
