@@ -4,12 +4,14 @@
 //! over) is told by the one clock they share, the store's, which every batch that is applied brings along.
 
 use crate::domain::Timestamp;
-use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk};
+use crate::ports::store::{Batch, EntryId, Key, Notice, Outcome, Record, Store, StoreError, Walk};
 use crate::ports::{Clock, Outages};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::Receiver;
 
 /// How long a sample stands against slower ones: clocks drift by some 50 microseconds a second, servers change.
 const STANDS: Duration = Duration::from_secs(10);
@@ -142,6 +144,10 @@ impl Store for Watched {
             clock.heard(at, asked);
         }
         answer
+    }
+
+    fn listen(&self, runtime: &Handle) -> Option<Receiver<Notice>> {
+        self.store.listen(runtime)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

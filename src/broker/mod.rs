@@ -104,15 +104,17 @@ pub struct Broker {
     recent: refresh::Recent,
     /// Whose use was written down lately.
     uses: refresh::Uses,
+    /// Who waits for other instances.
+    waiting: refresh::Waiting,
     epoch: epoch::Watch,
 }
 
 impl Broker {
     /// A broker over a vault and a catalog.
     pub fn new(vault: Arc<Vault>, catalog: Catalog, ports: BrokerPorts, settings: BrokerSettings) -> Self {
-        let (flights, pending, recent, uses, epoch) = Default::default();
+        let (flights, pending, recent, uses, waiting, epoch) = Default::default();
         let hosts = hosts::Hosts::new(settings.hosts);
-        Self { vault, catalog, ports, settings, flights, hosts, pending, recent, uses, epoch }
+        Self { vault, catalog, ports, settings, flights, hosts, pending, recent, uses, waiting, epoch }
     }
 
     /// What is known about providers.

@@ -8,7 +8,10 @@
 
 use crate::domain::{TenantId, Timestamp};
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::Receiver;
 
 /// The name of a record or an index, and the partition in which a batch over it is atomic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -188,6 +191,8 @@ pub enum Write {
     Append { stream: Key, fields: Vec<(String, Value)> },
     /// Removes the entries of a stream that stand before that place.
     Trim { stream: Key, before: EntryId },
+    /// Tells whoever listens that something about this key has changed. It changes nothing itself.
+    Tell { key: Key },
 }
 
 /// Fields that one entry of a stream may have.
@@ -214,7 +219,8 @@ impl Write {
             Self::Put { key, .. }
             | Self::Set { key, .. }
             | Self::Unset { key, .. }
-            | Self::Delete { key } => key,
+            | Self::Delete { key }
+            | Self::Tell { key } => key,
             Self::IndexAdd { index, .. } | Self::IndexRemove { index, .. } => index,
             Self::Append { stream, .. } | Self::Trim { stream, .. } => stream,
         }
@@ -312,6 +318,15 @@ pub enum StoreError {
     MixedPartitions(String, String),
 }
 
+/// What a store tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Something about the key of this name has changed.
+    Changed(Arc<str>),
+    /// Something may have been missed: look at whatever you wait for.
+    Missed,
+}
+
 /// The store port.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -346,6 +361,15 @@ pub trait Store: Send + Sync {
 
     /// Does a batch, whole or not at all, durably when it returns.
     async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError>;
+
+    /// What batches tell, from now on, as long as `runtime` runs. None where the store tells nobody: then whoever waits has to
+    /// look again and again.
+    ///
+    /// A notice is a hint: it may come late, twice or not at all, and a batch that happened may have told before its caller
+    /// heard of it. One that was refused tells nothing.
+    fn listen(&self, _runtime: &Handle) -> Option<Receiver<Notice>> {
+        None
+    }
 
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<(), StoreError>;

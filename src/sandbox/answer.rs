@@ -2,7 +2,9 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use std::time::Duration;
 use url::Url;
 
 /// Of every page. No form-action: browsers hold it against each redirect that follows the form, and the last of them ends
@@ -16,12 +18,31 @@ pub(super) struct Answer {
 }
 
 pub(super) enum Content {
-    Nothing { close: bool },
+    Nothing {
+        close: bool,
+    },
     Json(Value),
     Html(String),
-    Text { mime: &'static str, text: String },
+    Text {
+        mime: &'static str,
+        text: String,
+    },
     Redirect(Url),
+    /// Bytes that are little now and much unpacked.
+    Bomb,
+    /// A byte after each pause.
+    Slow {
+        text: String,
+        pause: Duration,
+    },
+    /// Half of what was told.
+    Cut {
+        text: String,
+    },
 }
+
+/// Ten megabytes of zeros: `head -c 10485760 /dev/zero | gzip -9n`.
+const BOMB: &[u8] = include_bytes!("bomb.gz");
 
 impl Answer {
     pub(super) fn new(status: u16, content: Content) -> Self {
@@ -62,6 +83,25 @@ impl Answer {
                 response.content_type("text/html; charset=utf-8").body(text)
             }
             Content::Text { mime, text } => response.content_type(mime).body(text),
+            Content::Bomb => {
+                response.insert_header((header::CONTENT_ENCODING, "gzip"));
+                response.content_type("application/json").body(BOMB)
+            }
+            Content::Slow { text, pause } => {
+                response.content_type("application/json");
+                response.streaming(Box::pin(stream::iter(text.into_bytes()).then(move |byte| async move {
+                    actix_web::rt::time::sleep(pause).await;
+                    Ok::<_, std::io::Error>(web::Bytes::from(vec![byte]))
+                })))
+            }
+            Content::Cut { text } => {
+                let half = text.as_bytes().iter().copied().take(text.len() / 2).collect::<Vec<u8>>();
+                let broken = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+                response
+                    .content_type("application/json")
+                    .no_chunking(u64::try_from(text.len()).unwrap_or(u64::MAX));
+                response.streaming(stream::iter([Ok(web::Bytes::from(half)), Err(broken)]))
+            }
             Content::Redirect(url) => {
                 response.insert_header((header::LOCATION, String::from(url)));
                 response.finish()
@@ -73,7 +113,7 @@ impl Answer {
 /// A body that fails at once: the server closes the connection before it has written its first byte, not even the head.
 fn closing(mut response: HttpResponseBuilder) -> HttpResponse {
     let broken = Err::<web::Bytes, _>(std::io::Error::from(std::io::ErrorKind::ConnectionAborted));
-    response.streaming(futures_util::stream::iter([broken]))
+    response.streaming(stream::iter([broken]))
 }
 
 /// A refusal of RFC 6749 section 5.2.

@@ -64,6 +64,14 @@ pub enum Fault {
     FormEncoded,
     /// The JSON is right and 300 KiB long.
     Huge,
+    /// The JSON is right and 10 MiB long.
+    Vast,
+    /// A body of ten kilobytes that says it is gzip, and is ten megabytes of zeros unpacked.
+    Bomb,
+    /// The JSON comes byte by byte, with so many milliseconds between two.
+    Drip(u64),
+    /// The connection is closed in the middle of a body whose whole length was told.
+    Cut,
 }
 
 /// One fault, for some requests. Of several rules that fit a request the oldest strikes, and the oldest delay with it.
@@ -207,6 +215,7 @@ fn replacement(fault: &Fault) -> Option<Answer> {
 /// The answer of work that was done, spoiled.
 fn spoil(fault: Fault, mut answer: Answer) -> Answer {
     const HUGE: usize = 300 * 1024;
+    const VAST: usize = 10 * 1024 * 1024;
     answer.content = match (fault, answer.content) {
         (Fault::Change(changes), Content::Json(mut body)) => {
             change(&mut body, changes);
@@ -218,10 +227,16 @@ fn spoil(fault: Fault, mut answer: Answer) -> Answer {
             url.query_pairs_mut().clear().extend_pairs(flat(&query));
             Content::Redirect(url)
         }
-        (Fault::Huge, Content::Json(mut body)) => {
-            change(&mut body, Map::from_iter([("padding".to_owned(), "x".repeat(HUGE).into())]));
+        (fault @ (Fault::Huge | Fault::Vast), Content::Json(mut body)) => {
+            let size = if fault == Fault::Huge { HUGE } else { VAST };
+            change(&mut body, Map::from_iter([("padding".to_owned(), "x".repeat(size).into())]));
             Content::Json(body)
         }
+        (Fault::Bomb, Content::Json(_)) => Content::Bomb,
+        (Fault::Drip(millis), Content::Json(body)) => {
+            Content::Slow { text: body.to_string(), pause: Duration::from_millis(millis) }
+        }
+        (Fault::Cut, Content::Json(body)) => Content::Cut { text: body.to_string() },
         (Fault::Malformed, Content::Json(body)) => {
             let text = body.to_string();
             Content::Text { mime: "application/json", text: text.chars().take(text.len() / 2).collect() }

@@ -57,9 +57,11 @@ pub use sign_ups::{Activation, PendingSignUp, SignUps};
 pub use tenants::{Tenant, TenantStatus, Tenants};
 
 use crate::domain::{ApiKeyId, TenantId};
-use crate::ports::store::Store;
+use crate::ports::store::{Notice, Store};
 use crate::ports::{Chance, Clock};
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::Receiver;
 
 /// Everything that is kept, behind types.
 pub struct Vault {
@@ -185,6 +187,11 @@ impl Vault {
         let api_key = records.next().flatten().map(|r| api_keys::read(&key, &r)).transpose()?;
         let connection = records.next().flatten().map(|r| connections::read(&place, &r)).transpose()?;
         Ok((api_key, connection.map(|c| Unproven::new(tenant.clone(), c))))
+    }
+
+    /// What the store tells of changes; none where it tells nobody.
+    pub fn listen(&self, runtime: &Handle) -> Option<Receiver<Notice>> {
+        self.store.listen(runtime)
     }
 
     /// True when the store answers.

@@ -118,6 +118,8 @@ impl<'a> View<'a> {
                 stream::append(self.database, stream.name(), &fields.collect::<Vec<_>>(), now)
                     .map_err(|error| fault(&error))?;
             }
+            // Whoever could wait for it is in this process, and waits for the flight.
+            Write::Tell { .. } => {}
             Write::Trim { stream, before } => {
                 stream::trim(self.database, stream.name(), *before).map_err(|error| fault(&error))?;
             }

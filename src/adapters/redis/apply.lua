@@ -2,7 +2,7 @@
 --
 -- KEYS  the distinct names: first the records that are written, then the indexes that are, then the streams, then the rest.
 -- ARGV  1 how many records are written, 2 how many indexes are, 3 how many streams are, 4 where the times begin,
---       then the number of guards and the guards, the number of writes and the writes,
+--       then the number of guards and the guards (and behind them whom to tell of what), the number of writes and the writes,
 --       and the times: pairs of (place in ARGV, milliseconds from now). A field list ends with a slot for `rev`.
 
 local clock = redis.call('TIME')
@@ -24,6 +24,9 @@ for guard = 1, number() do
     holds = redis.call('EXISTS', key) == 0
   elseif kind == 'present' then
     holds = redis.call('EXISTS', key) == 1
+  elseif kind == 'tell' then
+    redis.call('PUBLISH', 'gk:told', key)
+    holds = true
   else
     local value = redis.call('HGET', key, word())
     if kind == 'equals' then

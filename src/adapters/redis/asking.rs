@@ -53,7 +53,7 @@ struct Failed {
 
 /// Asks servers.
 pub(super) struct Asker {
-    pub(super) topology: Topology,
+    pub(super) topology: Arc<Topology>,
     wait: Option<(u32, u64)>,
 }
 
@@ -62,7 +62,7 @@ impl Asker {
         // The connection's own patience must end later, or nobody would hear how many replicas there were.
         let patience = LONGEST_WAIT.min(options.response_timeout / 2).as_millis();
         let wait = (options.replicas, u64::try_from(patience).unwrap_or(u64::MAX));
-        Self { topology, wait: Some(wait).filter(|(replicas, _)| *replicas > 0) }
+        Self { topology: Arc::new(topology), wait: Some(wait).filter(|(replicas, _)| *replicas > 0) }
     }
 
     /// The answers in the order of the questions; each may be a refusal, but no redirection.

@@ -139,6 +139,14 @@ impl Door {
         }
     }
 
+    /// The server that it leads to now.
+    pub(super) async fn leads_to(&self) -> Result<Client, StoreError> {
+        match &self.way {
+            Way::Alone(_, client) | Way::Node(_, client) => Ok(client.clone()),
+            Way::Sentinels(sentinels) => sentinels.master().await.map(|(_, client)| client),
+        }
+    }
+
     /// This thread's link on the runtime that is current; a new one where there is none or it is spoilt.
     pub(super) async fn link(self: &Arc<Self>, what_for: Use) -> Result<Link, StoreError> {
         let link = self.line(what_for)?;

@@ -53,7 +53,7 @@ struct Said {
 impl RedisStore {
     /// Asks every server that writes how it is set up.
     pub async fn inspect(&self) -> Result<Inspection, RedisUnfit> {
-        let topology = &self.asker.topology;
+        let topology = &*self.asker.topology;
         let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut probes = 0_usize;
         for probe in topology.probes().await? {
@@ -90,7 +90,7 @@ impl RedisStore {
     }
 
     fn form(&self, route: &Route) -> Form {
-        match &self.asker.topology {
+        match &*self.asker.topology {
             Topology::Cluster(_) => Form::Cluster,
             Topology::One(_) if route.door.address().is_none() => Form::Sentinel,
             Topology::One(_) => Form::One,

@@ -5,10 +5,10 @@
 //! that has some of it. A write is sent once: when its answer is lost, the caller is told so and settles it. Times are
 //! the server's.
 //!
-//! An ACL user needs `~gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire +zadd
-//! +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time`, in a cluster also `+cluster|slots`;
-//! [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start. With `+info +config|get`
-//! [`RedisStore::inspect`] sees how the server is set up.
+//! An ACL user needs `~gk:* &gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire
+//! +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time +publish`, in a cluster also
+//! `+cluster|slots`; [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start. With
+//! `+subscribe` it hears what others tell. With `+info +config|get` [`RedisStore::inspect`] sees how the server is set up.
 
 mod asking;
 mod connection;
@@ -16,6 +16,7 @@ mod eval;
 mod fault;
 mod greeting;
 mod inspect;
+mod notices;
 mod script;
 mod sentinel;
 mod slots;
@@ -28,13 +29,15 @@ pub use url::RedisUrlError;
 
 use crate::domain::Secret;
 use crate::ports::store::{
-    Batch, EntryId, Guard, Key, Outcome, Record, Store, StoreError, Value, Walk, Write,
+    Batch, EntryId, Guard, Key, Notice, Outcome, Record, Store, StoreError, Value, Walk, Write,
 };
 use asking::{Asker, Question};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::Receiver;
 use topology::Topology;
 use url::Target;
 
@@ -69,6 +72,8 @@ impl Default for RedisOptions {
 pub struct RedisStore {
     asker: Asker,
     replicas: u32,
+    notices: notices::Notices,
+    patience: Duration,
 }
 
 impl RedisStore {
@@ -79,7 +84,9 @@ impl RedisStore {
         let target = Target::parse(url)?;
         let options = Arc::new(options);
         let topology = Topology::new(target, &options)?;
-        Ok(Self { asker: Asker::new(topology, &options), replicas: options.replicas })
+        let asker = Asker::new(topology, &options);
+        let (replicas, patience) = (options.replicas, options.connect_timeout);
+        Ok(Self { asker, replicas, notices: notices::Notices::default(), patience })
     }
 
     async fn read(&self, questions: &[Question<'_>]) -> Result<Vec<redis::Value>, StoreError> {
@@ -110,7 +117,8 @@ impl RedisStore {
             .then(Write::Delete { key: key.clone() })
             .then(Write::Append { stream: stream.clone(), fields: field("at") })
             .then(Write::Trim { stream: stream.clone(), before: EntryId { millis: u64::MAX, number: 0 } })
-            .then(Write::Delete { key: stream.clone() });
+            .then(Write::Delete { key: stream.clone() })
+            .then(Write::Tell { key: key.clone() });
         self.get(&key).await?;
         self.scan(&index, "", None, 1).await?;
         self.entries(&stream, Walk::Up(None), 1).await?;
@@ -180,6 +188,10 @@ impl Store for RedisStore {
         // An empty batch may go anywhere.
         let partition = batch.keys().next().map_or("", Key::partition);
         self.asker.write(partition, &script::invocation(&batch)).await.map(script::outcome)
+    }
+
+    fn listen(&self, runtime: &Handle) -> Option<Receiver<Notice>> {
+        Some(self.notices.listen(&self.asker.topology, self.patience, runtime))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -35,7 +35,7 @@ impl Kind {
             Write::Put { .. } | Write::Set { .. } | Write::Unset { .. } => Self::Record,
             Write::IndexAdd { .. } | Write::IndexRemove { .. } => Self::Index,
             Write::Append { .. } | Write::Trim { .. } => Self::Stream,
-            Write::Delete { .. } => Self::Any,
+            Write::Delete { .. } | Write::Tell { .. } => Self::Any,
         }
     }
 }
@@ -58,10 +58,14 @@ pub(super) fn invocation(batch: &Batch) -> Invocation {
     call.know_all(batch, Kind::Any);
     batch.guards.iter().for_each(|guard| call.know(guard.key()));
 
-    call.count(batch.guards.len());
+    // Telling comes first: where the user has no right to it, nothing is written. Nobody hears of it before the script ends.
+    let (told, writes): (Vec<_>, Vec<_>) =
+        batch.writes.iter().partition(|write| matches!(write, Write::Tell { .. }));
+    call.count(batch.guards.len() + told.len());
     batch.guards.iter().for_each(|guard| call.guard(guard));
-    call.count(batch.writes.len());
-    batch.writes.iter().for_each(|write| call.write(write));
+    told.iter().for_each(|write| call.head("tell", write.key()));
+    call.count(writes.len());
+    writes.iter().for_each(|write| call.write(write));
 
     let mut invocation = APPLY.prepare_invoke();
     for key in &call.keys {
@@ -153,6 +157,8 @@ impl<'a> Call<'a> {
                 }
             }
             Write::Delete { key } => self.head("delete", key),
+            // Done with the guards.
+            Write::Tell { .. } => {}
             Write::IndexAdd { index, member } => {
                 self.head("add", index);
                 self.word(member.as_str());

@@ -10,7 +10,7 @@ use super::{RedisOptions, RedisUrlError, fault};
 use crate::ports::store::StoreError;
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +76,20 @@ impl Topology {
             }
         };
         Ok(Self::One(Door::new(way, options)))
+    }
+
+    /// A server to listen to, another one at each turn where there are several.
+    pub(super) async fn listened_to(&self, turn: usize) -> Result<Client, StoreError> {
+        let cluster = match self {
+            Self::One(door) => return door.leads_to().await,
+            Self::Cluster(cluster) => cluster,
+        };
+        let mut nodes: Vec<Address> = cluster.seeds.clone();
+        nodes.extend(cluster.doors.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
+        let node = nodes.get(turn % nodes.len().max(1));
+        let node =
+            node.ok_or_else(|| StoreError::Unavailable("no node of the cluster is known".to_owned()))?;
+        cluster.speech.client(node).map_err(|error| StoreError::Broken(error.to_string()))
     }
 
     /// Whom to ask for a partition.

@@ -139,7 +139,7 @@ mod tests {
     };
 
     fn provider(change: impl FnOnce(&mut Provider)) -> Provider {
-        let catalog = Catalog::load(BUILT_IN, &[], false).unwrap();
+        let catalog = Catalog::load(BUILT_IN, &[], true).unwrap();
         let sandbox = catalog.get(&ProviderId::parse("sandbox").unwrap()).unwrap();
         let mut provider = Provider::clone(&Arc::clone(sandbox));
         (provider.refresh.idle_limit, provider.refresh.absolute_limit) = (None, None);

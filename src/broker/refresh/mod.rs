@@ -13,11 +13,13 @@ mod pending;
 mod recent;
 mod rounds;
 mod verdict;
+mod waiting;
 
 pub use ahead::AheadSettings;
 pub(super) use pending::Pending;
 pub(super) use recent::Recent;
 pub(super) use rounds::Uses;
+pub(super) use waiting::Waiting;
 
 use super::Broker;
 use super::hosts::{LeftAlone, Turn};
@@ -126,7 +128,7 @@ impl Broker {
     async fn fly(self: &Arc<Self>, ask: &Ask) -> Result<Landed, Refusal> {
         let connections = self.vault.connections(&ask.by);
         let began = self.ports.clock.monotonic();
-        let mut pause = Duration::from_millis(10);
+        let mut place = None;
         loop {
             let Some(found) = connections.find(&ask.slot).await? else {
                 return Ok(Landed::Kept(None, Refusal::ConnectionNotFound));
@@ -154,9 +156,11 @@ impl Broker {
                 let refusal = Refusal::ProviderUnavailable { retry_after: Duration::from_secs(1) };
                 return Ok(Landed::Kept(Some(Box::new(connection)), refusal));
             }
-            // Another instance is at it: look again soon, at its own pace each, so that many do not come at once.
-            tokio::time::sleep(self.jittered(pause)).await;
-            pause = (pause * 2).min(Duration::from_millis(250));
+            // Another instance is at it. Once in place, look again: what came before is not told.
+            match &mut place {
+                None => place = Some(self.wait_for(connections.told_as(&ask.slot))),
+                Some(place) => place.wait(|pause| self.jittered(pause)).await,
+            }
         }
     }
 

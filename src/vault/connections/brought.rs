@@ -216,7 +216,8 @@ impl Connections<'_> {
         let (tenant, key) = (self.by.tenant(), self.key(&brought.slot));
         let batch = batch
             .then(Write::Unset { key: key.clone(), fields: brought.unset.clone() })
-            .then(Write::Set { key, fields: brought.set.clone() });
+            .then(Write::Set { key: key.clone(), fields: brought.set.clone() })
+            .then(Write::Tell { key });
         let batch = move_due(batch, tenant, &brought.slot, (due_before, brought.due_after));
         events::tell(batch, tenant, told)
     }

@@ -50,6 +50,11 @@ impl<'a> Connections<'a> {
         Self { vault, by }
     }
 
+    /// The name under which the store tells of a slot's connection.
+    pub fn told_as(&self, slot: &Slot) -> String {
+        self.key(slot).name().to_owned()
+    }
+
     fn key(&self, slot: &Slot) -> Key {
         keys::connection(self.by.tenant(), slot)
     }
@@ -184,7 +189,8 @@ impl<'a> Connections<'a> {
             None => batch.when(Guard::Absent(key.clone())),
             Some(before) => self.unchanged(batch, before),
         };
-        let mut batch = batch.then(Write::Put { key, fields, lives: None });
+        let told = Write::Tell { key: key.clone() };
+        let mut batch = batch.then(Write::Put { key, fields, lives: None }).then(told);
         if let Some(gone) = before.filter(|before| before.id != connection.id) {
             let member = keys::id_member(&gone.id, slot);
             batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
@@ -216,11 +222,9 @@ impl<'a> Connections<'a> {
         deleting.generation += 1;
         deleting.plan.due_at = None;
         let sealed = self.seal(&deleting, &tokens).await?;
-        let batch = self.unchanged(Batch::new(), connection).then(Write::Put {
-            key,
-            fields: deleting.fields(sealed),
-            lives: None,
-        });
+        let told = Write::Tell { key: key.clone() };
+        let put = Write::Put { key, fields: deleting.fields(sealed), lives: None };
+        let batch = self.unchanged(Batch::new(), connection).then(put).then(told);
         let due = (connection.due_at(), None);
         let batch = move_due(batch, self.by.tenant(), &connection.slot, due);
         Ok(self.vault.store.apply(batch).await?.applied())
@@ -241,7 +245,8 @@ impl<'a> Connections<'a> {
     }
 
     async fn remove(&self, guarded: Batch, connection: &Connection) -> Result<bool, VaultError> {
-        let mut batch = guarded.then(Write::Delete { key: self.key(&connection.slot) });
+        let key = self.key(&connection.slot);
+        let mut batch = guarded.then(Write::Delete { key: key.clone() }).then(Write::Tell { key });
         for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexRemove { index, member });
         }

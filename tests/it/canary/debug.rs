@@ -51,6 +51,10 @@ async fn what_comes_out_of_the_vault_shows_no_secret() {
     let data = app.folder().join("data");
     for entry in std::fs::read_dir(&data).expect("a folder") {
         let path = entry.expect("an entry").path();
+        // What is not the store's own lies in folders.
+        if path.is_dir() {
+            continue;
+        }
         std::fs::copy(&path, copy.join(path.file_name().expect("a name"))).expect("a copy");
     }
 

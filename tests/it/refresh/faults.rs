@@ -23,7 +23,7 @@ enum Next {
     Ends(&'static str),
 }
 
-struct Case {
+pub(super) struct Case {
     fault: Fault,
     after_effect: bool,
     outcome: Outcome,
@@ -54,7 +54,7 @@ fn after(fault: Fault, outcome: Outcome) -> Case {
     Case { fault, after_effect: true, outcome, next: SPENT_UNSEEN }
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let elsewhere = || Fault::Redirect("http://127.0.0.1:1/token".to_owned());
     let refused = |code: &'static str, status, word| Outcome::Fails(code, status, word);
     let fine = |fault| before(fault, Outcome::Refreshed, Next::Recovers);
@@ -110,6 +110,11 @@ fn cases() -> Vec<Case> {
         after(change(json!({ "access_token": null })), NONSENSE),
         after(Fault::Malformed, NONSENSE),
         after(Fault::Huge, LOST),
+        after(Fault::Vast, LOST),
+        after(Fault::Bomb, LOST),
+        after(Fault::Cut, LOST),
+        // Some hundred bytes take longer than two seconds.
+        after(Fault::Drip(50), LOST),
     ]
 }
 
@@ -126,7 +131,11 @@ fn successor(of: Option<&Fault>) -> Option<Fault> {
         Some(Fault::Change(_)) => Fault::Malformed,
         Some(Fault::Malformed) => Fault::FormEncoded,
         Some(Fault::FormEncoded) => Fault::Huge,
-        Some(Fault::Huge) => return None,
+        Some(Fault::Huge) => Fault::Vast,
+        Some(Fault::Vast) => Fault::Bomb,
+        Some(Fault::Bomb) => Fault::Drip(0),
+        Some(Fault::Drip(_)) => Fault::Cut,
+        Some(Fault::Cut) => return None,
     })
 }
 
@@ -142,7 +151,7 @@ fn every_fault_has_a_case() {
 }
 
 impl Case {
-    fn strikes(&self, stage: &Stage) {
+    pub fn strikes(&self, stage: &Stage) {
         let rule = Rule::new(Endpoint::Token, self.fault.clone()).times(1);
         stage.rule(if self.after_effect { rule.after_effect() } else { rule });
     }

@@ -195,3 +195,53 @@ async fn an_owner_that_comes_too_late_overwrites_nothing() {
     );
     assert_eq!(stage.family(&who).refresh_requests, 2);
 }
+
+/// Who waits for another server's refresh is told of its end: it does not look every few milliseconds, and it waits no longer
+/// than it must.
+#[tokio::test]
+async fn who_waits_is_told() {
+    let fleet = Fleet::new(STRICT, 2, &[]).await;
+    let stage = &fleet.stage;
+    let who = stage.connect("ada", SHORT).await;
+    stage.expire(&who).await;
+    let other = fleet.survivor();
+    stage.strike(Fault::Delay(4000));
+    let (first, second) = tokio::join!(stage.token("ada"), async {
+        until("the refresh is under way", async || stage.counts().refresh_requests == 1).await;
+        // The first who waits makes the connection on which it is told.
+        fleet.redis.say::<()>(&["CONFIG", "RESETSTAT"]);
+        let answer = other.token("ada").await;
+        (answer, fleet.redis.calls())
+    });
+    let (second, calls) = second;
+    assert_eq!(first.expect(200).text("access_token"), second.expect(200).text("access_token"));
+    // By looking alone, from ten milliseconds to a quarter of a second apart, it would be some twenty looks in this time.
+    let looks = calls.get("evalsha").copied().unwrap_or_default();
+    assert!(looks <= 14, "claims that were tried, among a few others: {calls:?}");
+    assert_eq!(calls.get("publish").copied(), Some(1), "{calls:?}");
+}
+
+/// Nobody depends on being told.
+#[tokio::test]
+async fn who_is_told_nothing_looks_by_itself() {
+    let fleet = Fleet::new(STRICT, 2, &[]).await;
+    let stage = &fleet.stage;
+    let who = stage.connect("ada", SHORT).await;
+    stage.expire(&who).await;
+    stage.strike(Fault::Delay(1000));
+    let (first, second) = tokio::join!(stage.token("ada"), async {
+        until("the refresh is under way", async || stage.counts().refresh_requests == 1).await;
+        let survivor = fleet.survivor();
+        let asked = survivor.token("ada");
+        let cut = async {
+            let heard = || fleet.redis.say::<String>(&["CLIENT", "LIST", "TYPE", "pubsub"]).contains("sub=1");
+            until("it listens", async || heard()).await;
+            // Whatever is told in the next moments is heard by nobody.
+            fleet.redis.say::<()>(&["ACL", "SETUSER", "default", "-subscribe"]);
+            fleet.redis.say::<u64>(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        };
+        tokio::join!(asked, cut).0
+    });
+    assert_eq!(first.expect(200).text("access_token"), second.expect(200).text("access_token"));
+    assert_eq!(stage.family(&who).refresh_requests, 1);
+}

@@ -28,6 +28,7 @@ mod bench;
 mod embedded_only;
 mod guards;
 mod indexes;
+mod notices;
 mod property;
 mod races;
 mod records;

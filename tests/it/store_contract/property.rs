@@ -66,6 +66,7 @@ impl Model {
                 self.streams.remove(&name);
             }
             Write::Append { fields, .. } => self.streams.entry(name).or_default().push(plain(fields)),
+            Write::Tell { .. } => {}
             // Before a place after all that is there.
             Write::Trim { .. } => drop(self.streams.remove(&name)),
             Write::IndexAdd { member, .. } => {

@@ -131,7 +131,7 @@ fn the_rights_are_those_that_are_documented() {
     };
     let manual = include_str!("../../../docs/operations.md");
     let line = manual.split("ACL SETUSER grantkeep").nth(1).unwrap().split("```").next().unwrap();
-    let further = words("+info +config|get");
+    let further = words("+subscribe +info +config|get");
     assert_eq!(words(line), words(RIGHTS).union(&further).cloned().collect());
     assert!(manual.contains(&format!("In a cluster also `{IN_A_CLUSTER}`")));
 }

@@ -40,14 +40,17 @@ impl Reached {
 
 /// What a user needs, as docs/operations.md says it; in a cluster [`IN_A_CLUSTER`] too.
 pub const RIGHTS: &str = "on >s3cret-word resetkeys ~gk:* -@all +@connection +evalsha +script|load +hgetall +hget +hset +hdel \
-    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time";
+    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time +publish resetchannels &gk:*";
+/// What it needs besides to be told what others do.
+pub const TO_LISTEN: &str = "+subscribe";
 pub const IN_A_CLUSTER: &str = "+cluster|slots";
 const LOGIN: &str = "grantkeep:s3cret%2Dword@";
 const SENTINELS_WORD: &str = "watch word";
 
-/// Gives a server the user of [`RIGHTS`].
+/// Gives a server the user of [`RIGHTS`], who listens too.
 pub fn admit(server: &RedisServer, further: &[&str]) {
-    let rights: Vec<&str> = RIGHTS.split_whitespace().chain(further.iter().copied()).collect();
+    let rights: Vec<&str> =
+        RIGHTS.split_whitespace().chain([TO_LISTEN]).chain(further.iter().copied()).collect();
     server.say::<()>(&[&["ACL", "SETUSER", "grantkeep"], rights.as_slice()].concat());
 }
 

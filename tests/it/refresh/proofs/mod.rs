@@ -2,9 +2,11 @@
 //! can go wrong. Each notes its figures; `make soak` runs the longer forms.
 
 mod at_once;
+mod hostile;
 mod kills;
 mod points;
 mod restarts;
+mod stores;
 
 use super::fleet::Fleet;
 use super::*;
