@@ -36,7 +36,10 @@ pub(super) async fn open(settings: &Settings, own: &Arc<dyn Clock>) -> Result<Op
     };
     let watched = Watched::new(store, Arc::clone(&outages), clock.clone());
     answers(&watched).await?;
-    let clock = clock.map_or_else(|| Arc::clone(own), |clock| clock);
+    let clock: Arc<dyn Clock> = match clock {
+        Some(clock) => clock,
+        None => Arc::clone(own),
+    };
     Ok(Opened { store: Arc::new(watched), clock, outages, warnings })
 }
 

@@ -21,6 +21,7 @@ use reqwest::header::{
 use resolver::Checked;
 use std::error::Error;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
@@ -54,6 +55,9 @@ pub struct HttpOptions {
     "requests to providers are impossible: {0}; is there a bundle of root certificates (ca-certificates)?"
 )]
 pub struct NoWayOut(String);
+
+/// How long an answer is looked for once more when its time is over.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Requests by reqwest.
 ///
@@ -92,7 +96,6 @@ impl HttpUpstream {
             .http1_only()
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE)
-            .timeout(options.timeout)
             .connect_timeout(options.connect_timeout)
             .dns_resolver(checked);
         let client = further(client).build().map_err(|error| NoWayOut(root_cause(&error)))?;
@@ -137,14 +140,28 @@ impl Upstream for HttpUpstream {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, UpstreamError> {
         self.check(&request.url)?;
         let timeout = request.timeout.unwrap_or(self.options.timeout);
-        let answer = self.client.execute(built(request)?).await.map_err(|error| classify(&error, timeout))?;
+        let mut exchange = pin!(self.exchange(built(request)?));
+        if let Ok(answer) = tokio::time::timeout(timeout, &mut exchange).await {
+            return answer;
+        }
+        // A process that was stopped past the time finds the answer waiting, and tokens may be in it.
+        tokio::time::timeout(LAST_LOOK, exchange).await.unwrap_or_else(|_| {
+            let within = humantime::format_duration(timeout);
+            Err(UpstreamError::Lost(format!("no complete answer within {within}")))
+        })
+    }
+}
+
+impl HttpUpstream {
+    async fn exchange(&self, request: reqwest::Request) -> Result<OutboundResponse, UpstreamError> {
+        let answer = self.client.execute(request).await.map_err(|error| classify(&error))?;
         plain(&answer)?;
         let status = answer.status().as_u16();
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))
         };
         let headers = answer.headers().iter().filter_map(text).collect();
-        let body = body_of(answer, timeout).await?;
+        let body = body_of(answer).await?;
         Ok(OutboundResponse { status, headers, body })
     }
 }
@@ -158,7 +175,6 @@ fn built(request: OutboundRequest) -> Result<reqwest::Request, UpstreamError> {
         Method::Delete => reqwest::Method::DELETE,
     };
     let mut built = reqwest::Request::new(method, request.url);
-    *built.timeout_mut() = request.timeout;
     // RFC 9110 section 12.5.3: nothing but the bytes themselves.
     built.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = &request.body {
@@ -196,9 +212,9 @@ fn too_large() -> UpstreamError {
 }
 
 /// Reads in pieces and stops at the limit, whatever length the answer says it has.
-async fn body_of(mut answer: reqwest::Response, timeout: Duration) -> Result<Vec<u8>, UpstreamError> {
+async fn body_of(mut answer: reqwest::Response) -> Result<Vec<u8>, UpstreamError> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error, timeout))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error))? {
         if body.len() + chunk.len() > LARGEST {
             return Err(too_large());
         }
@@ -220,13 +236,9 @@ async fn body_of(mut answer: reqwest::Response, timeout: Duration) -> Result<Vec
 /// switched off from here: where a *reused* connection turns out to be closed before the request was taken out of its
 /// queue, it gives the request back untouched, and the client tries another connection. Nothing was written then; a
 /// request that was taken is never given back.
-fn classify(error: &reqwest::Error, timeout: Duration) -> UpstreamError {
+fn classify(error: &reqwest::Error) -> UpstreamError {
     let unsent = error.is_builder() || error.is_connect();
-    let text = match (unsent, error.is_timeout()) {
-        (true, true) => "no connection in time".to_owned(),
-        (false, true) => format!("no complete answer within {}", humantime::format_duration(timeout)),
-        (_, false) => root_cause(error),
-    };
+    let text = if error.is_timeout() { "no connection in time".to_owned() } else { root_cause(error) };
     if unsent { UpstreamError::NotSent(text) } else { UpstreamError::Lost(text) }
 }
 

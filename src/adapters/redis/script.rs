@@ -63,9 +63,13 @@ pub(super) fn invocation(batch: &Batch) -> Invocation {
         batch.writes.iter().partition(|write| matches!(write, Write::Tell { .. }));
     call.count(batch.guards.len() + told.len());
     batch.guards.iter().for_each(|guard| call.guard(guard));
-    told.iter().for_each(|write| call.head("tell", write.key()));
+    for write in &told {
+        call.head("tell", write.key());
+    }
     call.count(writes.len());
-    writes.iter().for_each(|write| call.write(write));
+    for write in &writes {
+        call.write(write);
+    }
 
     let mut invocation = APPLY.prepare_invoke();
     for key in &call.keys {

@@ -52,17 +52,16 @@ impl Broker {
             claimed.read.trouble.unknown_since = claimed.read.trouble.unknown_since.or(Some(lost.started));
         }
         let began = claimed.at;
-        let (class, took, landed) = match self.doomed(&claimed) {
-            Some(reason) => (reason.as_str(), Duration::ZERO, self.give_up(claimed, reason).await),
-            None => {
-                let verdict = self.ask_provider(&claimed).await;
-                let took = self.ports.clock.monotonic().saturating_sub(began);
-                self.turn_is_over(turn, &verdict);
-                match verdict {
-                    Verdict::Granted(set) => ("granted", took, self.keep(claimed, *set).await),
-                    Verdict::Nothing(nothing) => {
-                        (nothing.class.word(), took, self.record_failure(claimed, &nothing).await)
-                    }
+        let (class, took, landed) = if let Some(reason) = self.doomed(&claimed) {
+            (reason.as_str(), Duration::ZERO, self.give_up(claimed, reason).await)
+        } else {
+            let verdict = self.ask_provider(&claimed).await;
+            let took = self.ports.clock.monotonic().saturating_sub(began);
+            self.turn_is_over(turn, &verdict);
+            match verdict {
+                Verdict::Granted(set) => ("granted", took, self.keep(claimed, *set).await),
+                Verdict::Nothing(nothing) => {
+                    (nothing.class.word(), took, self.record_failure(claimed, &nothing).await)
                 }
             }
         };

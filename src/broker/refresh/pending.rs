@@ -191,7 +191,7 @@ impl Broker {
                 Ok(committed) => return Some(committed),
                 Err(VaultError::Store(error)) => tracing::warn!(%error, "new tokens are not stored yet"),
                 Err(error) => {
-                    tracing::error!(%error, "new tokens cannot be stored; they stay where they are")
+                    tracing::error!(%error, "new tokens cannot be stored; they stay where they are");
                 }
             }
             if ending && on_disk {

@@ -22,7 +22,7 @@ pub(super) fn of_a_refresh(before: &Connection, now: &Connection, wanted: bool) 
     if wanted {
         events.push(about(EventKind::ConnectionRefreshed, now));
     }
-    if before.status == Status::Failing {
+    if before.status != Status::Active {
         events.push(about(EventKind::ConnectionRecovered, now));
     }
     events.extend(reduced(&before.scopes, now));

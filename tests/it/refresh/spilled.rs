@@ -236,8 +236,7 @@ async fn a_generation_that_the_store_loses_is_told_and_written_again() {
     let scene = Scene::new(STRICT).await;
     let who = scene.stage.connect("ada", LONG).await;
     let name = format!("gk:{{{}}}:connection:sandbox:ada:", scene.stage.tenant.id());
-    let redis = scene.redis.borrow();
-    let redis = redis.as_ref().expect("it runs");
+    let redis = scene.redis.take().expect("it runs");
     let old: Vec<u8> = redis.say(&["DUMP", &name]);
     let token = scene.stage.forced("ada").await.expect(200).text("access_token");
     let restore = || {

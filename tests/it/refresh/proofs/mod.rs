@@ -2,6 +2,7 @@
 //! can go wrong. Each notes its figures; `make soak` runs the longer forms.
 
 mod at_once;
+mod hangs;
 mod hostile;
 mod kills;
 mod points;

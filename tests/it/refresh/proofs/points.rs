@@ -80,16 +80,17 @@ async fn outcome(point: Point, mode: Mode) -> String {
 
 #[tokio::test]
 async fn r5_the_outcome_table_holds() {
-    let mut table = String::from("| the owner dies |");
-    for (mode, _) in MODES {
-        table += &format!(" {mode} |");
-    }
-    table += &format!("\n|---|{}", "---|".repeat(MODES.len()));
+    let modes: Vec<&str> = MODES.iter().map(|(mode, _)| *mode).collect();
+    let mut rows = vec![
+        format!("| the owner dies | {} |", modes.join(" | ")),
+        format!("|---|{}", "---|".repeat(MODES.len())),
+    ];
     for (name, point) in POINTS {
         let outcomes =
             futures_util::future::join_all(MODES.iter().map(|(_, mode)| outcome(*point, *mode))).await;
-        table += &format!("\n| {name} | {} |", outcomes.join(" | "));
+        rows.push(format!("| {name} | {} |", outcomes.join(" | ")));
     }
+    let table = rows.join("\n");
     let page = include_str!("../../../../docs/refresh.md");
     assert!(page.contains(&table), "docs/refresh.md should have this table:\n{table}");
     figures::note(&format!(

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const USERS: usize = 8;
+/// Of each server.
+const TURNS: usize = 2;
 
 /// What a load balancer does: whoever is not reached, or says before anything else that it is going, is not the one.
 async fn balanced(doors: &[Arc<Mutex<Tenant>>], first: usize, user: &str) -> Answer {
@@ -58,7 +60,6 @@ async fn r8_a_rolling_restart_fails_nobody() {
             })
         })
         .collect();
-    const TURNS: usize = 2;
     for turn in 0..TURNS * apps.len() {
         let place = turn % apps.len();
         tokio::time::sleep(Duration::from_millis(700)).await;
