@@ -1,5 +1,6 @@
 //! OAuth on the wire, seen from outside: requests as they would be sent, answers as providers give them.
 
+mod corpus;
 mod golden;
 mod golden_more;
 mod odd_answers;
