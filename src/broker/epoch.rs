@@ -81,7 +81,10 @@ impl Broker {
         self.obey(&epoch);
         let reached = Reached { line: epoch.line.clone(), count: epoch.count };
         let last = self.with_seen(|seen| seen.last().cloned());
-        if last.as_ref().is_some_and(|last| last.line == reached.line && reached.count < last.count) {
+        let lost = |last: &Reached| last.line == reached.line && reached.count < last.count;
+        if judgement == Judgement::GoesOn && last.as_ref().is_some_and(lost) {
+            // What was in those moments must not become certain.
+            self.with_seen(|seen| seen.lately.clear());
             tracing::error!(
                 seen = last.map(|last| last.count),
                 found = reached.count,
