@@ -76,6 +76,13 @@ impl Broker {
         let Some(lost) = self.recent.newer(by.tenant(), &found, self.ports.clock.monotonic()) else {
             return found;
         };
+        // It may only have been stored since that was read.
+        let again = self.vault.connections(by).find(&found.slot).await;
+        let found = match again {
+            Ok(Some(now)) if lost.is_newer_than(&now) => now,
+            Ok(Some(now)) => return now,
+            Ok(None) | Err(_) => return found,
+        };
         let Some(next) = lost.next().cloned() else { return found };
         self.went_back(by, &found, lost).await;
         next

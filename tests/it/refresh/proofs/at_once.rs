@@ -31,6 +31,11 @@ async fn r1_three_servers_and_three_hundred_callers_cost_one_refresh_each_time()
         (family.refreshes, family.refresh_requests, family.most_requests_of_one_token, family.reuses),
         (ROUNDS, ROUNDS, 1, 0)
     );
+    let log: String = std::iter::once(&stage.app).chain(&fleet.others).map(App::log).collect();
+    assert!(
+        !log.contains("the store lost a generation"),
+        "who read before a write takes it for no loss: {log}"
+    );
     let asked = ROUNDS * CALLERS as u64;
     figures::note(&format!(
         "R1: 3 servers, {ROUNDS} rounds of {CALLERS} callers: {asked} answers, {} refreshes",
