@@ -108,9 +108,12 @@ async fn a_refresh_is_four_scripts() {
     stage.forced("ada").await.expect(200);
     let calls = asked(&redis);
     let count = |name: &str| calls.get(name).copied().unwrap_or_default();
-    assert_eq!(count("evalsha"), 4, "claim and outcome, and a record of each deed: {calls:?}");
+    // A hint more where the new due time, which is drawn by lot, lies in another ten minutes than the last one.
+    let hints = count("zadd") - 1;
+    assert!(hints <= 1, "{calls:?}");
+    assert_eq!(count("evalsha") - hints, 4, "claim and outcome, and a record of each deed: {calls:?}");
     assert_eq!(count("xadd"), 2, "the refresh and the hand-out: {calls:?}");
     assert_eq!(count("hgetall"), 5, "key and connection, connection, integration, outcome: {calls:?}");
-    assert_eq!((count("zadd"), count("zrem")), (1, 1), "it moves in the index of what is due: {calls:?}");
+    assert_eq!(count("zrem"), 1, "it moves in the index of what is due: {calls:?}");
     assert!(["eval", "script|load", "del"].iter().all(|name| count(name) == 0), "{calls:?}");
 }
