@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// How long a part of what is due is in one's hands at most.
 const LEASE: Duration = Duration::from_mins(2);
-/// Tenants looked at, and slots of each of them, before others get a turn.
+/// Tenants looked at together, and slots of each of them in a turn.
 const TENANTS: usize = 200;
 const SLOTS: usize = 32;
 /// What could not be sent, by a hold or for want of a provider, is looked at again after this.
@@ -183,17 +183,25 @@ impl Broker {
         let due = self.vault.due();
         let now = self.ports.clock.now();
         // Most of the time there is nothing, and that costs one read.
-        let hints = due.hints(shard, now, None, TENANTS).await?;
+        let mut hints = due.hints(shard, now, None, TENANTS).await?;
         if hints.is_empty() || !due.take(shard, worker, LEASE).await? {
             return Ok(());
         }
-        let all = self.do_what_is_due(&hints, now, seen).await;
-        for hint in &hints {
-            due.drop_hint(shard, hint, now).await?;
+        let mut all = true;
+        while let Some(last) = hints.last().cloned() {
+            all &= self.do_what_is_due(&hints, now, seen).await?;
+            for hint in &hints {
+                due.drop_hint(shard, hint, now).await?;
+            }
+            // Hints stay for a while after their span: who stands behind many of them has a turn too.
+            hints = if hints.len() < TENANTS {
+                Vec::new()
+            } else {
+                due.hints(shard, now, Some(&last), TENANTS).await?
+            };
         }
         // Where there is more, another instance may go on at once.
-        let rests = if all? { pace } else { Duration::ZERO };
-        due.release(shard, worker, rests).await
+        due.release(shard, worker, if all { pace } else { Duration::ZERO }).await
     }
 
     /// One turn for each of those tenants; true when nothing was left of it.
@@ -205,7 +213,7 @@ impl Broker {
     ) -> Result<bool, VaultError> {
         let mut work: Vec<(Authority, DueSlot)> = Vec::new();
         let mut tenants: HashSet<&TenantId> = HashSet::new();
-        let mut all = hints.len() < TENANTS;
+        let mut all = true;
         for hint in hints.iter().filter(|hint| tenants.insert(&hint.tenant)) {
             let slots = self.vault.due().slots(&hint.tenant, now, SLOTS).await?;
             all &= slots.len() < SLOTS;

@@ -163,6 +163,11 @@ async fn a_provider_that_fails_is_asked_with_pauses() {
     until("it is told", async || stage.seen(&who).await["status"] == "active").await;
 }
 
+/// Which part of the hints a tenant's are in.
+fn shard(tenant: &str) -> u16 {
+    tenant.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte))) % 16
+}
+
 /// Whatever becomes of index and hints, the record is what counts.
 #[tokio::test]
 async fn the_index_is_only_a_hint() {
@@ -182,8 +187,6 @@ async fn the_index_is_only_a_hint() {
         "0",
         "000000000000002:sandbox:nobody:",
     ]);
-    let shard =
-        |tenant: &str| tenant.bytes().fold(0_u16, |s, b| s.wrapping_mul(31).wrapping_add(u16::from(b))) % 16;
     let hints = format!("gk:due:{}", shard(stage.tenant.id()));
     redis.say::<u64>(&["ZADD", &hints, "0", &format!("000000000000000:{}", stage.tenant.id())]);
     until("they are swept", async || redis.say::<Vec<String>>(&["ZRANGE", &index, "0", "-1"]) == member)
@@ -195,4 +198,19 @@ async fn the_index_is_only_a_hint() {
     .await;
     stage.tenant.delete(&format!("/v1/connections/{}", who.id)).await.expect(200);
     assert_eq!(redis.say::<u64>(&["EXISTS", &index]), 0);
+}
+
+/// Many tenants have something due in the same span of time: whoever stands behind them among the hints has its turn too.
+#[tokio::test]
+async fn a_tenant_behind_many_others_is_not_forgotten() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, BRISK).await;
+    let span = SystemClock::new().now().as_millis() / 600_000 * 600_000;
+    let hints = format!("gk:due:{}", shard(stage.tenant.id()));
+    // Of an earlier moment than its own, and not so long ago that they are swept.
+    for number in 0..450 {
+        redis.say::<u64>(&["ZADD", &hints, "0", &format!("{:015}:{number:022}", span - 1)]);
+    }
+    let who = stage.connect("ada", Duration::from_secs(4)).await;
+    until("it was refreshed", async || stage.seen(&who).await["generation"] == 2).await;
 }
