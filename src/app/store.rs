@@ -19,6 +19,7 @@ pub(super) struct Opened {
     pub warnings: Vec<String>,
 }
 
+/// Opens the store that the settings name, asks it once, and looks at it. `own` is this process's clock.
 pub(super) async fn open(settings: &Settings, own: &Arc<dyn Clock>) -> Result<Opened, StartError> {
     let outages = Arc::new(Outages::new(Arc::clone(own)));
     let (store, clock, warnings): (Arc<dyn Store>, _, _) = match &settings.store.url {

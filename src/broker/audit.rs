@@ -1,11 +1,9 @@
 //! The audit trail as a tenant sees it. Reading it is a deed like any other.
 
 use super::Broker;
+use super::sparse::first_with_some;
 use crate::domain::{Action, Deed, Refusal};
 use crate::vault::{AuditFilter, AuditRecord, Authority};
-
-/// Pages in which nothing passes a filter, before an empty one is answered: what is rare should not cost a request for each.
-const IN_VAIN: usize = 20;
 
 impl Broker {
     /// Records that pass a filter, the newest first, after that position, `limit` at most; and where to go on. None where the
@@ -18,14 +16,9 @@ impl Broker {
         limit: usize,
     ) -> Result<Option<(Vec<AuditRecord>, Option<String>)>, Refusal> {
         let audit = self.vault.audit(by);
-        let mut page = audit.list(filter, after, limit).await?;
-        for _ in 0..IN_VAIN {
-            let Some((found, Some(next))) = &page else { break };
-            if !found.is_empty() {
-                break;
-            }
-            page = audit.list(filter, Some(next), limit).await?;
-        }
+        let audit = &audit;
+        let list = |after: Option<String>| async move { audit.list(filter, after.as_deref(), limit).await };
+        let page = first_with_some(after, list).await?;
         if page.is_some() {
             audit.record(Deed::done(Action::AuditRead)).await?;
         }

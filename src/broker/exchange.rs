@@ -10,7 +10,7 @@ use crate::ports::UpstreamError;
 use crate::telemetry::metrics;
 use crate::vault::{
     ApiKeyLimits, Authority, Completing, Connection, ExchangeInputs, Finish, Integration, MoreToken,
-    NewGrant, Session, SessionState, Tokens,
+    NewGrant, Plan, Session, SessionState, Tokens,
 };
 use crate::wire::{self, AnswerKind, ClientCredentials, Grant, RefusalClass, TokenAnswer, TokenSet, pkce};
 use std::sync::Arc;
@@ -325,6 +325,6 @@ fn new_grant(checked: &Checked, set: TokenSet, asked_at: Timestamp) -> NewGrant 
         variables,
         metadata: set.metadata,
         identity: crate::vault::Identity::default(),
-        plan: crate::vault::Plan::default(),
+        plan: Plan::default(),
     }
 }

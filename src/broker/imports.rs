@@ -10,7 +10,7 @@ use super::integrations::{check_scopes, refuse};
 use super::refresh::{Ask, Landed, Target};
 use crate::catalog::{AskedAt, Provider, RefreshWith};
 use crate::domain::{AccessToken, Action, Deed, ReauthorizationReason, RefreshToken, Refusal, Scopes};
-use crate::vault::{Authority, Connection, Identity, Integration, NewGrant, Slot, Tokens};
+use crate::vault::{Authority, Connection, Identity, Integration, NewGrant, Plan, Slot, Tokens};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +169,7 @@ impl Broker {
             variables,
             metadata: request.metadata.clone(),
             identity: Identity::default(),
-            plan: crate::vault::Plan::default(),
+            plan: Plan::default(),
         };
         grant.plan = self.plan_of_new(provider, &grant);
         Ok(grant)

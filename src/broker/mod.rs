@@ -20,6 +20,7 @@ mod leaving;
 mod page;
 mod profile;
 mod refresh;
+mod sparse;
 mod status;
 
 pub use authorize::{Begin, Begun, Opened, SessionCookie};

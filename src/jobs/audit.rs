@@ -1,14 +1,11 @@
 //! The audit trail's jobs: letting go of what is old enough, and logging where trails stand.
 
-use super::Job;
+use super::{Job, trim_pause};
 use crate::config::Audit;
 use crate::vault::Vault;
 use futures_util::FutureExt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Between two trims; where records are kept for less than two hours, half of that.
-const TRIM_EVERY: Duration = Duration::from_hours(1);
 
 /// The jobs that these settings ask for.
 pub fn audit(vault: &Arc<Vault>, settings: &Audit) -> Vec<Job> {
@@ -26,7 +23,7 @@ pub fn audit(vault: &Arc<Vault>, settings: &Audit) -> Vec<Job> {
             let vault = Arc::clone(&vault);
             async move { trim(&vault, retention).await }.boxed()
         };
-        Job { name: "audit-trim", pause: TRIM_EVERY.min(retention / 2), run: Box::new(run) }
+        Job { name: "audit-trim", pause: trim_pause(retention), run: Box::new(run) }
     });
     std::iter::once(heads).chain(trim).collect()
 }

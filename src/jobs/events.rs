@@ -1,14 +1,10 @@
 //! Letting go of events that are old enough.
 
-use super::Job;
+use super::{Job, trim_pause};
 use crate::config::Events;
 use crate::vault::Vault;
 use futures_util::FutureExt;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Between two trims; where events are kept for less than two hours, half of that.
-const TRIM_EVERY: Duration = Duration::from_hours(1);
 
 /// The job that these settings ask for.
 pub fn events(vault: &Arc<Vault>, settings: &Events) -> Option<Job> {
@@ -23,5 +19,5 @@ pub fn events(vault: &Arc<Vault>, settings: &Events) -> Option<Job> {
         }
         .boxed()
     };
-    Some(Job { name: "events-trim", pause: TRIM_EVERY.min(retention / 2), run: Box::new(run) })
+    Some(Job { name: "events-trim", pause: trim_pause(retention), run: Box::new(run) })
 }

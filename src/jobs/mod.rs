@@ -25,6 +25,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
+/// Between two runs that let go of what is old.
+const TRIM_EVERY: Duration = Duration::from_hours(1);
+
+/// The pause between two such runs; where things are kept for less than two hours, half of that.
+fn trim_pause(retention: Duration) -> Duration {
+    TRIM_EVERY.min(retention / 2)
+}
+
 /// Something to be done again and again.
 pub struct Job {
     /// Its name in log lines.

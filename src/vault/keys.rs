@@ -241,11 +241,6 @@ fn shard(id: &str, of: u16) -> u16 {
     id.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte))) % of
 }
 
-/// Every shard of the index of all tenants.
-pub(super) fn tenants_shards() -> impl Iterator<Item = Key> {
-    (0..TENANT_SHARDS).map(|shard| Key::of_shard("tenants", shard))
-}
-
 /// All tenants that are being deleted. One index: there are few at a time.
 pub(super) fn tenants_leaving() -> Key {
     Key::of_shard("tenants-leaving", 0)

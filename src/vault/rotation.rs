@@ -191,7 +191,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn begin(vault: &'a Vault) -> Self {
-        Self { vault, shards: keys::tenants_shards().collect(), after: None }
+        Self { vault, shards: keys::tenant_shards().collect(), after: None }
     }
 
     /// Some tenants and their records; an id is absent where the index holds something else. None at the end.

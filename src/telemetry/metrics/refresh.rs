@@ -35,7 +35,11 @@ pub(super) const TABLE: &[Row] = &[
     (REFRESH_SECONDS, Seconds, "Time of a refresh from the claim to the provider's answer."),
     (STORE_SECONDS, Seconds, "Time from a provider's answer with new tokens to their being stored."),
     (REFRESH_WAITERS, Level, "Callers that wait for a refresh now."),
-    (REFRESH_HELD, Level, "1 while refresh.hold is on: refreshes that spend a refresh token are not sent."),
+    (
+        REFRESH_HELD,
+        Level,
+        "1 while refreshes that spend a refresh token are held: by refresh.hold, or because the store was put back.",
+    ),
     (DUE, Level, "Connections that were due in this server's last round, and nobody had refreshed yet."),
     (DUE_LAG, Level, "How long the oldest of them had been due; 0 where there was none."),
     (OUTCOMES_WAITING, Level, "New tokens that wait for the store to take them now."),

@@ -105,7 +105,7 @@ impl Connections<'_> {
         let key = self.key(&read.slot);
         let fields = next.fields(self.seal_with(keys, &next, &fresh.tokens)?);
         let told = told::of_a_refresh(read, &next, self.vault.tells_refreshes);
-        let due_before = read.due_at();
+        let due_before = read.plan.due_at;
         Brought::of_tokens(&key, fields, attempt.id.clone(), read.generation, (due_before, told))
     }
 
@@ -140,7 +140,7 @@ impl Connections<'_> {
             generation: read.generation,
             set,
             unset,
-            due_before: read.due_at(),
+            due_before: read.plan.due_at,
             due_after: plan.due_at,
             told: told::of_a_failure(read, failure.status, &failure.error),
             next: None,
@@ -182,7 +182,7 @@ impl Connections<'_> {
             batch = batch.when(Guard::Passed(key.clone(), "attempt_deadline".to_owned()));
         }
         let events = told::of_a_refresh(&now, next, self.vault.tells_refreshes);
-        let batch = self.writes(batch, brought, now.due_at(), &events);
+        let batch = self.writes(batch, brought, now.plan.due_at, &events);
         match self.vault.store.apply(batch).await? {
             Outcome::Refused(..) => Ok(Committed::Contested(Box::new(now))),
             Outcome::Applied(_) => {

@@ -36,13 +36,6 @@ pub(super) fn move_due(
     })
 }
 
-impl Connection {
-    /// When the server comes back to it by itself.
-    pub(super) fn due_at(&self) -> Option<Timestamp> {
-        self.plan.due_at
-    }
-}
-
 impl Connections<'_> {
     /// Tells beforehand that the tenant will have something due.
     pub(super) async fn hint(&self, due_at: Option<Timestamp>) -> Result<(), VaultError> {
@@ -82,6 +75,6 @@ impl Connections<'_> {
             .unchanged(Batch::new(), read)
             .then(Write::Unset { key: key.clone(), fields: unset.collect() })
             .then(Write::Set { key, fields: set });
-        Ok(move_due(batch, self.by.tenant(), &read.slot, (read.due_at(), plan.due_at)))
+        Ok(move_due(batch, self.by.tenant(), &read.slot, (read.plan.due_at, plan.due_at)))
     }
 }

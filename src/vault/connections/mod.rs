@@ -149,7 +149,7 @@ impl<'a> Connections<'a> {
                 (kept.map_or(now, |kept| kept.created_at), now),
                 grant,
             );
-            self.hint(connection.due_at()).await?;
+            self.hint(connection.plan.due_at).await?;
             let sealed = self.seal(&connection, &grant.tokens).await?;
             let fields = connection.fields(sealed);
             let batch = self.filling(before.as_ref(), &connection, fields);
@@ -198,7 +198,7 @@ impl<'a> Connections<'a> {
         for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexAdd { index, member });
         }
-        move_due(batch, tenant, slot, (before.and_then(Connection::due_at), connection.due_at()))
+        move_due(batch, tenant, slot, (before.and_then(|before| before.plan.due_at), connection.plan.due_at))
     }
 
     /// Guards that the record is the one that was read. The grant too: revisions begin anew with a record, so one that was
@@ -225,7 +225,7 @@ impl<'a> Connections<'a> {
         let told = Write::Tell { key: key.clone() };
         let put = Write::Put { key, fields: deleting.fields(sealed), lives: None };
         let batch = self.unchanged(Batch::new(), connection).then(put).then(told);
-        let due = (connection.due_at(), None);
+        let due = (connection.plan.due_at, None);
         let batch = move_due(batch, self.by.tenant(), &connection.slot, due);
         Ok(self.vault.store.apply(batch).await?.applied())
     }
@@ -251,7 +251,7 @@ impl<'a> Connections<'a> {
             batch = batch.then(Write::IndexRemove { index, member });
         }
         let tenant = self.by.tenant();
-        let batch = move_due(batch, tenant, &connection.slot, (connection.due_at(), None));
+        let batch = move_due(batch, tenant, &connection.slot, (connection.plan.due_at, None));
         let batch = events::tell(batch, tenant, &[told::of_an_end(connection)]);
         Ok(self.vault.store.apply(batch).await?.applied())
     }
