@@ -2,7 +2,6 @@
 
 use crate::journey::sandbox;
 use crate::support::app::{App, Stores};
-use crate::support::browser::http;
 use crate::support::process::Leashed;
 use crate::support::redis::RedisServer;
 use crate::support::tenant::Tenant;
@@ -174,7 +173,7 @@ fn wrapped(redis: &RedisServer) -> Vec<String> {
 }
 
 async fn metric(app: &App, name: &str) -> u64 {
-    let text = http().get(format!("{}/metrics", app.admin)).send().await.unwrap().text().await.unwrap();
+    let text = app.metrics().await;
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }

@@ -44,10 +44,7 @@ fn of_request(spans: &[Span], id: &str) -> (Span, Vec<Span>) {
 }
 
 async fn metric(app: &App, name: &str) -> f64 {
-    let text = http().get(format!("{}/metrics", app.admin)).send().await.expect("an answer").text().await;
-    let text = text.expect("a text");
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.unwrap_or(0.0)
+    app.metric(name).await.unwrap_or(0.0)
 }
 
 #[tokio::test]

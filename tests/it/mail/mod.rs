@@ -34,8 +34,7 @@ async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
 
 /// What a metric says now, as it stands there; `0` where it does not.
 async fn said(app: &App, name: &str) -> String {
-    let text = http().get(format!("{}/metrics", app.admin)).send().await.expect("it answers");
-    let text = text.text().await.expect("a text");
+    let text = app.metrics().await;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
     line.unwrap_or_else(|| "0".to_owned())
 }

@@ -136,8 +136,7 @@ async fn three_servers_share_what_is_due() {
     assert_eq!(twice, 0);
     let mut shares = Vec::new();
     for app in std::iter::once(&stage.app).chain(&fleet.others) {
-        let text = crate::support::browser::http().get(format!("{}/metrics", app.admin)).send().await;
-        let text = text.expect("it answers").text().await.expect("a text");
+        let text = app.metrics().await;
         let lines = text.lines().filter(|line| line.starts_with("grantkeep_refreshes_total"));
         shares.push(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>());
     }

@@ -96,12 +96,6 @@ impl Scene {
     }
 }
 
-async fn metric(app: &App, name: &str) -> Option<f64> {
-    let text = crate::support::browser::http().get(format!("{}/metrics", app.admin)).send().await;
-    let text = text.expect("it answers").text().await.expect("a text");
-    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-}
-
 async fn is_held(tenant: &Tenant) {
     let answer = ask(tenant, "ada", &json!({ "force_refresh": true })).await.expect(200);
     let said = json!({ "state": "failing", "retry_at": null, "error": "refresh_held" });
@@ -132,7 +126,7 @@ async fn a_backup_put_back_spends_nothing_until_an_operator_says_so() {
     let at = |app: &App| scene.stage.tenant.at(app);
     for app in [&again, &other] {
         is_held(&at(app)).await;
-        assert_eq!(metric(app, "grantkeep_refresh_held").await, Some(1.0));
+        assert_eq!(app.metric("grantkeep_refresh_held").await, Some(1.0));
     }
     assert!(again.log().contains("tenants resume") && again.log().contains("put back to an earlier time"));
     assert_eq!(scene.stage.counts().refresh_requests, 0, "nothing was sent");
@@ -142,7 +136,7 @@ async fn a_backup_put_back_spends_nothing_until_an_operator_says_so() {
     let (ok, said) = scene.resume(&["--yes"]);
     assert!(ok && said.contains("Resumed"), "{said}");
     for app in [&again, &other] {
-        until("it goes on", async || metric(app, "grantkeep_refresh_held").await == Some(0.0)).await;
+        until("it goes on", async || app.metric("grantkeep_refresh_held").await == Some(0.0)).await;
     }
     // Whose token was used since the backup loses the grant, and its tenant hears of it.
     assert_eq!(
@@ -155,7 +149,7 @@ async fn a_backup_put_back_spends_nothing_until_an_operator_says_so() {
     scene.is_certain_of(was + 1).await;
     again.process().signal("KILL");
     let once_more = started(scene.redis.port(), scene.data.path(), &scene.settings);
-    assert_eq!(metric(&once_more, "grantkeep_refresh_held").await, Some(0.0));
+    assert_eq!(once_more.metric("grantkeep_refresh_held").await, Some(0.0));
     figures::note(
         "R14: a backup put back under a strict provider: 0 refreshes until `tenants resume`, 2 of 2 servers held",
     );
@@ -169,20 +163,20 @@ async fn a_backup_put_back_under_a_running_server_is_seen() {
     let (backup, was) = (scene.backup(), scene.count());
     scene.is_certain_of(was + 3).await;
     scene.put_back(&backup);
-    until("it is held", async || metric(&scene.stage.app, "grantkeep_refresh_held").await == Some(1.0)).await;
+    until("it is held", async || scene.stage.app.metric("grantkeep_refresh_held").await == Some(1.0)).await;
     until("it answers", async || scene.stage.token("ada").await.status == 200).await;
     scene.stage.sandbox.control().reset();
     is_held(&scene.stage.tenant).await;
     assert_eq!(scene.stage.counts().refresh_requests, 0);
     assert!(scene.resume(&["--yes"]).0);
-    until("it goes on", async || metric(&scene.stage.app, "grantkeep_refresh_held").await == Some(0.0)).await;
+    until("it goes on", async || scene.stage.app.metric("grantkeep_refresh_held").await == Some(0.0)).await;
     assert_eq!(scene.stage.forced("ada").await.expect(200).body["refresh"]["state"], "refreshed");
     // A backup from before an operator resumed is one, too, however far it had been.
     let count: u64 = scene.count();
     scene.is_certain_of(count).await;
     scene.put_back(&backup);
     scene.redis.say::<u64>(&["HSET", "gk:epoch:{store}", "count", "1000000"]);
-    until("it is held again", async || metric(&scene.stage.app, "grantkeep_refresh_held").await == Some(1.0))
+    until("it is held again", async || scene.stage.app.metric("grantkeep_refresh_held").await == Some(1.0))
         .await;
     assert!(scene.resume(&[]).1.contains("is on line"));
 }
@@ -197,10 +191,10 @@ async fn what_a_crash_may_lose_holds_nothing() {
         let count = scene.count();
         scene.redis.say::<u64>(&["HSET", "gk:epoch:{store}", "count", &(count - 2).to_string()]);
         tokio::time::sleep(Duration::from_millis(150)).await;
-        metric(&scene.stage.app, alarm).await > Some(0.0)
+        scene.stage.app.metric(alarm).await > Some(0.0)
     })
     .await;
-    assert_eq!(metric(&scene.stage.app, "grantkeep_refresh_held").await, Some(0.0));
+    assert_eq!(scene.stage.app.metric("grantkeep_refresh_held").await, Some(0.0));
     assert_eq!(scene.stage.forced("ada").await.expect(200).body["refresh"]["state"], "refreshed");
     // A store that is empty has nothing to lose.
     scene.redis.say::<()>(&["FLUSHALL"]);
@@ -264,7 +258,7 @@ async fn a_provider_that_does_not_rotate_is_asked_as_always() {
     let (backup, was) = (scene.backup(), scene.count());
     scene.is_certain_of(was + 3).await;
     scene.put_back(&backup);
-    until("it is held", async || metric(&scene.stage.app, "grantkeep_refresh_held").await == Some(1.0)).await;
+    until("it is held", async || scene.stage.app.metric("grantkeep_refresh_held").await == Some(1.0)).await;
     until("it is refreshed", async || {
         scene.stage.forced("ada").await.body["refresh"]["state"] == "refreshed"
     })

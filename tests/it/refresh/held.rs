@@ -65,10 +65,6 @@ async fn operators_are_told() {
     let (stage, holding) = held(STRICT).await;
     let warned = |line: &str| line.contains("refresh.hold is on") && line.contains("WARN");
     assert!(holding.log().lines().any(warned), "{}", holding.log());
-    let metrics = async |app: &App| {
-        let answer = crate::support::browser::http().get(format!("{}/metrics", app.admin)).send().await;
-        answer.expect("it answers").text().await.expect("a text")
-    };
-    assert!(metrics(&holding).await.lines().any(|line| line == "grantkeep_refresh_held 1"));
-    assert!(metrics(&stage.app).await.lines().any(|line| line == "grantkeep_refresh_held 0"));
+    assert_eq!(holding.metric("grantkeep_refresh_held").await, Some(1.0));
+    assert_eq!(stage.app.metric("grantkeep_refresh_held").await, Some(0.0));
 }

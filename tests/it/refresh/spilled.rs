@@ -61,6 +61,12 @@ impl Scene {
         until("the new tokens lie on the disk", async || self.pages("page").len() == 1).await;
     }
 
+    /// An order to stop, and its end.
+    async fn stop(&mut self) {
+        self.stage.app.process().signal("TERM");
+        self.stage.app.ended().await;
+    }
+
     /// The store comes back with all that it had.
     fn back(&self) {
         let again = RedisServer::start_on(self.port, &durable(&self.kept));
@@ -93,12 +99,6 @@ fn spawn(port: u16, settings: &[(String, String)], data: Option<&TempDir>) -> Ap
         settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     all.extend(folder.as_deref().map(|folder| ("server.data_folder", folder)));
     App::spawn(Stores::At(format!("redis://127.0.0.1:{port}/")), &all)
-}
-
-async fn metric(app: &App, name: &str) -> Option<f64> {
-    let text = crate::support::browser::http().get(format!("{}/metrics", app.admin)).send().await;
-    let text = text.expect("it answers").text().await.expect("a text");
-    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 /// The second generation is there, works, and cost one refresh.
@@ -136,8 +136,7 @@ async fn an_order_to_stop_while_the_store_is_away_costs_nothing() {
     let mut scene = Scene::new(STRICT).await;
     let who = scene.stage.connect("ada", LONG).await;
     scene.refresh_into_the_void().await;
-    scene.stage.app.process().signal("TERM");
-    scene.stage.app.ended().await;
+    scene.stop().await;
     assert_eq!(scene.pages("page").len(), 1);
     scene.back();
     let heir = scene.again();
@@ -154,7 +153,7 @@ async fn a_page_goes_when_the_store_has_it() {
     scene.back();
     scene.nothing_waits().await;
     is_kept(&scene, &who, &scene.stage.app).await;
-    assert_eq!(metric(&scene.stage.app, "grantkeep_refresh_outcomes_waiting").await, Some(0.0));
+    assert_eq!(scene.stage.app.metric("grantkeep_refresh_outcomes_waiting").await, Some(0.0));
 }
 
 /// Somebody took the attempt over and was refused, because its token was spent: the tokens it was spent for still win.
@@ -212,8 +211,7 @@ async fn a_page_that_cannot_be_read_is_set_aside() {
     let mut scene = Scene::new(STRICT).await;
     let who = scene.stage.connect("ada", LONG).await;
     scene.refresh_into_the_void().await;
-    scene.stage.app.process().signal("TERM");
-    scene.stage.app.ended().await;
+    scene.stop().await;
     scene.back();
     let page = scene.pages("page").remove(0);
     let whole = std::fs::read(&page).expect("a page");
@@ -226,7 +224,7 @@ async fn a_page_that_cannot_be_read_is_set_aside() {
     is_kept(&scene, &who, &heir).await;
     scene.nothing_waits().await;
     assert_eq!(scene.pages("aside").len(), 4);
-    assert_eq!(metric(&heir, "grantkeep_refresh_outcomes_kept_total{what=\"set_aside\"}").await, Some(4.0));
+    assert_eq!(heir.metric("grantkeep_refresh_outcomes_kept_total{what=\"set_aside\"}").await, Some(4.0));
     assert!(heir.log().contains("is set aside"), "{}", heir.log());
 }
 
@@ -249,7 +247,7 @@ async fn a_generation_that_the_store_loses_is_told_and_written_again() {
     assert_eq!((answer.text("access_token"), &answer.body["generation"]), (token, &2.into()));
     until("it is written again", async || redis.say::<u64>(&["HGET", &name, "generation"]) == 2).await;
     assert_eq!(
-        metric(&scene.stage.app, "grantkeep_alarms_total{kind=\"generation_went_back\"}").await,
+        scene.stage.app.metric("grantkeep_alarms_total{kind=\"generation_went_back\"}").await,
         Some(1.0)
     );
     is_kept(&scene, &who, &scene.stage.app).await;

@@ -37,13 +37,6 @@ impl Process {
         Self::spawn(&self.stores, &self.settings)
     }
 
-    /// A number of `/metrics`.
-    async fn metric(&self, name: &str) -> Option<f64> {
-        let page = crate::support::browser::http().get(format!("{}/metrics", self.stage.app.admin));
-        let text = page.send().await.expect("it answers").text().await.expect("a text");
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-    }
-
     async fn drains(&self) {
         let ready = format!("{}/readyz", self.stage.app.admin);
         until("it says that it drains", async || {
@@ -122,15 +115,16 @@ async fn a_client_that_goes_away_ends_no_refresh() {
         &json!({ "provider": "sandbox", "end_user": "ada", "force_refresh": true }),
     );
     until("the refresh is under way", async || process.stage.counts().refreshes == 1).await;
-    assert_eq!(process.metric("grantkeep_refresh_waiters ").await, Some(1.0));
+    assert_eq!(process.stage.app.metric("grantkeep_refresh_waiters").await, Some(1.0));
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     drop(stream);
-    until("nobody waits", async || process.metric("grantkeep_refresh_waiters ").await == Some(0.0)).await;
+    until("nobody waits", async || process.stage.app.metric("grantkeep_refresh_waiters").await == Some(0.0))
+        .await;
     assert_eq!(
         process
-            .metric(
-                "grantkeep_refreshes_total{provider=\"sandbox\",class=\"granted\",outcome=\"refreshed\"} "
-            )
+            .stage
+            .app
+            .metric("grantkeep_refreshes_total{provider=\"sandbox\",class=\"granted\",outcome=\"refreshed\"}")
             .await,
         None
     );
@@ -156,7 +150,8 @@ async fn a_refresh_that_nobody_waits_for_is_finished_before_the_end() {
     until("the refresh is under way", async || process.stage.counts().refreshes == 1).await;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     drop(stream);
-    until("nobody waits", async || process.metric("grantkeep_refresh_waiters ").await == Some(0.0)).await;
+    until("nobody waits", async || process.stage.app.metric("grantkeep_refresh_waiters").await == Some(0.0))
+        .await;
     process.stage.app.process().signal("TERM");
     assert_eq!(process.stage.app.ended().await, 0, "{}", process.stage.app.log());
     let heir = process.next();

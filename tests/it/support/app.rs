@@ -225,6 +225,18 @@ impl App {
         panic!("it does not end:\n{}", server.log())
     }
 
+    /// What `/metrics` says now.
+    pub async fn metrics(&self) -> String {
+        let answer = super::browser::http().get(format!("{}/metrics", self.admin)).send().await;
+        answer.expect("it answers").text().await.expect("a text")
+    }
+
+    /// One number of `/metrics`, by its name with all its labels; none where it is not there.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.metrics().await;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// The folder with the embedded store (`data`) and the outbox.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -48,15 +48,6 @@ fn user(number: usize) -> String {
     format!("user-{number}")
 }
 
-/// A forced refresh at a server that may be dying.
-async fn tried(tenant: &Tenant, user: &str) -> Option<Answer> {
-    let body = json!({ "provider": "sandbox", "end_user": user, "force_refresh": true });
-    let response = with_json(tenant.request(Method::POST, "/get-access-token"), &body).send().await.ok()?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await.ok()?;
-    Some(Answer { status, headers, body: serde_json::from_slice(&bytes).ok()? })
-}
-
 impl Shared {
     /// Asks for new tokens again and again, at whichever server.
     async fn call(&self, number: usize) {

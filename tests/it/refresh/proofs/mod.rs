@@ -32,3 +32,12 @@ fn expire_now(redis: &crate::support::redis::RedisServer, stage: &Stage, user: &
     let fields: i64 = redis.say(&["HSET", &key, "expires_at", "1000"]);
     assert_eq!(fields, 0, "it was there");
 }
+
+/// A forced refresh at a server that may be dying, or whose store is; what came of it, if anything did.
+async fn tried(tenant: &Tenant, user: &str) -> Option<Answer> {
+    let body = json!({ "provider": "sandbox", "end_user": user, "force_refresh": true });
+    let response = with_json(tenant.request(Method::POST, "/get-access-token"), &body).send().await.ok()?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.ok()?;
+    Some(Answer { status, headers, body: serde_json::from_slice(&bytes).ok()? })
+}

@@ -38,23 +38,11 @@ impl Servers {
     async fn rang(&self, kind: &str) -> usize {
         let mut count = 0;
         for app in std::iter::once(&self.stage.app).chain(&self.others) {
-            let text = crate::support::browser::http().get(format!("{}/metrics", app.admin)).send().await;
-            let text = text.expect("it answers").text().await.expect("a text");
-            let line = format!("grantkeep_alarms_total{{kind=\"{kind}\"}} ");
-            let rang = text.lines().find_map(|found| found.strip_prefix(&line)?.parse::<f64>().ok());
+            let rang = app.metric(&format!("grantkeep_alarms_total{{kind=\"{kind}\"}}")).await;
             count += usize::from(rang > Some(0.0));
         }
         count
     }
-}
-
-/// A forced refresh at whichever server; what came of it, if anything did.
-async fn forced(tenant: Tenant) -> Option<Answer> {
-    let body = json!({ "provider": "sandbox", "end_user": "ada", "force_refresh": true });
-    let response = with_json(tenant.request(Method::POST, "/get-access-token"), &body).send().await.ok()?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await.ok()?;
-    Some(Answer { status, headers, body: serde_json::from_slice(&bytes).ok()? })
 }
 
 #[tokio::test]
@@ -71,7 +59,7 @@ async fn r6_a_redis_that_keeps_everything_loses_nothing_by_dying() {
     stage.rule(Rule::new(Endpoint::Token, Fault::Delay(200)));
     for round in 0..ROUNDS {
         let doors = servers.doors();
-        let callers = join_all((0..60).map(|number| forced(doors[number % doors.len()].clone())));
+        let callers = join_all((0..60).map(|number| tried(&doors[number % doors.len()], "ada")));
         let death = async {
             // At another moment each time: before the claim, while the provider works, after its answer.
             tokio::time::sleep(Duration::from_millis(30 + round * 60)).await;
