@@ -165,8 +165,12 @@ impl Broker {
 
     /// Between half of `span` and all of it: so that many do not come at once.
     fn jittered(&self, span: Duration) -> Duration {
-        let dice = u32::from(self.ports.chance.bytes::<1>()[0]);
-        span / 2 + span * dice / 512
+        span / 2 + span * u32::from(self.dice()) / 512
+    }
+
+    /// From 0 to 255.
+    fn dice(&self) -> u8 {
+        self.ports.chance.bytes::<1>()[0]
     }
 
     /// Where a provider sends browsers back to; the tenant registers it there.

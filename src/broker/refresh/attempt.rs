@@ -7,7 +7,6 @@ use super::{Ask, Broker, Landed, Target};
 use crate::broker::client::Taken;
 use crate::broker::hosts::Turn;
 use crate::domain::{ReauthorizationReason, Refusal, Secret};
-use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
 use crate::vault::Connection;
 use crate::wire::{self, ClientCredentials, Grant};
@@ -79,7 +78,7 @@ impl Broker {
     fn turn_is_over(&self, turn: Option<Turn>, verdict: &Verdict) {
         let Some(turn) = turn else { return };
         if matches!(verdict, Verdict::Nothing(Nothing { blames_host: true, .. })) {
-            turn.failed(self.ports.clock.monotonic(), self.ports.chance.bytes::<1>()[0]);
+            turn.failed(self.ports.clock.monotonic(), self.dice());
         } else {
             turn.answered();
         }

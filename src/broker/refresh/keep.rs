@@ -18,7 +18,7 @@ impl Broker {
         set: TokenSet,
     ) -> Result<Landed, Refusal> {
         let (by, answered) = (&claimed.ask.by, self.ports.clock.monotonic());
-        let issued_at = self.ports.clock.now().minus(self.ports.clock.monotonic().saturating_sub(claimed.at));
+        let issued_at = self.ports.clock.now().minus(answered.saturating_sub(claimed.at));
         let connections = self.vault.connections(by);
         let mut fresh = claimed.fresh(set, issued_at);
         fresh.plan = self.plan_after(&claimed, &fresh);

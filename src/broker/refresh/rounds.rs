@@ -122,10 +122,6 @@ impl Broker {
         }
     }
 
-    fn dice(&self) -> u8 {
-        self.ports.chance.bytes::<1>()[0]
-    }
-
     /// Writes down that a connection is in use, where that was last said long ago; nobody waits for it.
     pub(in crate::broker) fn note_use(self: &Arc<Self>, by: &Authority, connection: &Connection) {
         let now = self.ports.clock.now();
