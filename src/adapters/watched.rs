@@ -13,8 +13,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::Receiver;
 
-/// How long a sample stands against slower ones: clocks drift by some 50 microseconds a second, servers change.
-const STANDS: Duration = Duration::from_secs(10);
+/// Clocks drift apart by some 50 microseconds a second: a sample loses that much of its worth, tenfold to be sure.
+const DRIFT: u32 = 2_000;
+/// An answer that took longer says nothing of the time: whoever waited for it may have stood still meanwhile.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The store's time, as far as this process has heard: between two answers it goes on with this process's monotonic time, so
 /// a step of the machine's clock moves nothing.
@@ -31,8 +33,15 @@ const UNHEARD: i64 = i64::MIN;
 struct Sample {
     /// Monotonic.
     taken: Duration,
-    /// Between question and answer; half of it is how wrong the sample may be.
+    /// Between question and answer.
     trip: Duration,
+}
+
+impl Sample {
+    /// How wrong it may be at a later moment.
+    fn doubt(self, at: Duration) -> Duration {
+        self.trip / 2 + at.saturating_sub(self.taken) / DRIFT
+    }
 }
 
 impl StoreClock {
@@ -45,18 +54,18 @@ impl StoreClock {
     fn heard(&self, said: Timestamp, asked: Duration) {
         let taken = self.own.monotonic();
         let trip = taken.saturating_sub(asked);
+        let new = Sample { taken, trip };
         // Who comes at the same moment has no better sample.
         let Ok(mut last) = self.sample.try_lock() else { return };
-        let worse = |last: &Sample| trip > last.trip && taken.saturating_sub(last.taken) < STANDS;
-        if last.as_ref().is_some_and(worse) {
+        if trip > LONGEST || last.is_some_and(|last| last.doubt(taken) < new.doubt(taken)) {
             return;
         }
-        *last = Some(Sample { taken, trip });
+        *last = Some(new);
         let middle = millis(asked + trip / 2);
         self.ahead.store(said.as_millis().saturating_sub(middle), Ordering::Release);
     }
 
-    /// The master may be another server now, with another clock: the next sample counts, however slow.
+    /// The master may be another server now, with another clock: the next sample counts, however much worse it is.
     fn forget_sample(&self) {
         *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -199,18 +208,31 @@ mod tests {
     fn a_slower_sample_counts_when_the_better_one_is_old_or_forgotten() {
         let own = Arc::new(Set::default());
         let clock = StoreClock::new(own.clone());
+        let hear = |said, asked, taken| {
+            own.monotonic.store(taken, Ordering::SeqCst);
+            clock.heard(Timestamp::from_millis(said), at(asked));
+            clock.now().as_millis()
+        };
+        assert_eq!(hear(50_000, 998, 1_000), 50_001);
+        assert_eq!(hear(90_000, 3_000, 3_100), 52_101, "a slower one");
+        assert_eq!(hear(61_500, 60_900, 61_000), 110_001, "still a slower one, by the drift of a minute");
+        assert_eq!(hear(61_500, 199_900, 200_000), 61_550, "the drift of minutes is more");
+        clock.forget_sample();
+        assert_eq!(hear(10_000, 204_000, 205_000), 10_500, "another master, another clock");
+    }
+
+    #[test]
+    fn who_stood_still_learns_nothing_of_the_time() {
+        let own = Arc::new(Set::default());
+        let clock = StoreClock::new(own.clone());
         own.monotonic.store(1_000, Ordering::SeqCst);
         clock.heard(Timestamp::from_millis(50_000), at(998));
-        let better = clock.now();
-        own.monotonic.store(4_000, Ordering::SeqCst);
-        clock.heard(Timestamp::from_millis(90_000), at(2_000));
-        assert_eq!(clock.now(), better.plus(at(3_000)));
-        own.monotonic.store(12_000, Ordering::SeqCst);
-        clock.heard(Timestamp::from_millis(61_500), at(11_000));
-        assert_eq!(clock.now().as_millis(), 62_000);
+        own.monotonic.store(90_000, Ordering::SeqCst);
+        clock.heard(Timestamp::from_millis(90_000), at(40_000));
+        assert_eq!(clock.now().as_millis(), 139_001, "the better one is 90 s old, and good enough");
         clock.forget_sample();
-        clock.heard(Timestamp::from_millis(10_000), at(2_000));
-        assert_eq!(clock.now().as_millis(), 15_000, "another master, another clock");
+        clock.heard(Timestamp::from_millis(90_000), at(40_000));
+        assert_eq!(clock.now().as_millis(), 139_001, "nor is it the first of another clock");
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub struct Broker {
     catalog: Catalog,
     ports: BrokerPorts,
     settings: BrokerSettings,
-    flights: refresh::Flights,
+    flights: Arc<refresh::Flights>,
     hosts: hosts::Hosts,
     /// New tokens that the store has not taken yet.
     pending: refresh::Pending,

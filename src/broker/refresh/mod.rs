@@ -8,6 +8,9 @@
 mod ahead;
 mod attempt;
 mod claimed;
+mod flights;
+#[cfg(test)]
+mod interleavings;
 mod keep;
 mod pending;
 mod recent;
@@ -28,11 +31,12 @@ use crate::domain::{AttemptId, Refusal, TenantId};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use claimed::{Claimed, Ready};
+use flights::Landing;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use futures_util::future::BoxFuture;
+use std::sync::{self, Arc};
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Nobody knows when an operator ends a hold; asked once a minute it costs nothing.
 const HELD: Duration = Duration::from_mins(1);
@@ -71,25 +75,10 @@ pub(super) enum Landed {
     Kept(Option<Box<Connection>>, Refusal),
 }
 
-type Flight = Shared<BoxFuture<'static, Landed>>;
 type FlightKey = (TenantId, Slot, Target);
 
 /// The flights of this process.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    under_way: HashMap<FlightKey, (u64, Flight)>,
-    next: u64,
-}
-
-impl Flights {
-    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
-        // A panic while the table was held left it whole: every change of it is one call.
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+pub(super) type Flights = flights::Flights<FlightKey, Landed>;
 
 impl Broker {
     /// Joins the flight of a slot or begins one. The flight may have begun for somebody who wanted less, or before this one
@@ -98,16 +87,7 @@ impl Broker {
         let key = (ask.by.tenant().clone(), ask.slot.clone(), ask.target.clone());
         let _waiting = metrics::waiting_for_refresh();
         loop {
-            let (flight, own) = self.flights.with(|table| {
-                if let Some((_, flight)) = table.under_way.get(&key) {
-                    return (flight.clone(), false);
-                }
-                table.next += 1;
-                let number = table.next;
-                let flight = self.take_off(ask.clone(), key.clone(), number);
-                table.under_way.insert(key.clone(), (number, flight.clone()));
-                (flight, true)
-            });
+            let (flight, own) = self.flights.join(&key, |landing| self.take_off(ask.clone(), landing));
             match flight.await {
                 Landed::Fresh(connection)
                     if !own && matches!(self.serves(&ask, &connection).await, Ok(false)) => {}
@@ -116,13 +96,20 @@ impl Broker {
         }
     }
 
-    fn take_off(self: &Arc<Self>, ask: Ask, key: FlightKey, number: u64) -> Flight {
+    fn take_off(
+        self: &Arc<Self>,
+        ask: Ask,
+        landing: Landing<FlightKey, Landed>,
+    ) -> BoxFuture<'static, Landed> {
         let broker = Arc::clone(self);
-        let work = self.ports.tasks.finish(async move {
-            let _landing = Landing { broker: Arc::clone(&broker), key, number };
+        let (span, tasks) = (tracing::Span::current(), self.ports.tasks.clone());
+        let work = async move {
+            let _landing = landing;
             broker.fly(&ask).await.unwrap_or_else(|refusal| Landed::Kept(None, refusal))
-        });
-        work.map(|outcome| outcome.unwrap_or(Landed::Kept(None, Refusal::Internal))).boxed().shared()
+        };
+        // It goes on to its end whether or not anybody stays to hear it.
+        let flight = async move { tasks.finish(work).await.unwrap_or(Landed::Kept(None, Refusal::Internal)) };
+        flight.instrument(span).boxed()
     }
 
     async fn fly(self: &Arc<Self>, ask: &Ask) -> Result<Landed, Refusal> {
@@ -226,22 +213,5 @@ impl Broker {
     /// How long an attempt is left alone by others: longer than its request may take.
     fn attempt_lasts(&self) -> Duration {
         self.settings.upstream_timeout + self.settings.attempt_slack
-    }
-}
-
-/// Takes a flight off the table when it ends, also where it panics.
-struct Landing {
-    broker: Arc<Broker>,
-    key: FlightKey,
-    number: u64,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.broker.flights.with(|table| {
-            if table.under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
-                table.under_way.remove(&self.key);
-            }
-        });
     }
 }

@@ -10,6 +10,7 @@ mod fleet;
 mod forced;
 mod held;
 mod hosts;
+mod model;
 mod outcomes;
 mod proofs;
 mod reads;

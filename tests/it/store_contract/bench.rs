@@ -1,5 +1,6 @@
 //! A store under test, and short words for what the cases say often.
 
+use crate::support::maps::{MapStore, Maps};
 use crate::support::redis::RedisServer;
 use crate::support::redis_forms;
 use grantkeep::adapters::embedded::EmbeddedStore;
@@ -51,6 +52,12 @@ pub fn new_tenant() -> TenantId {
 }
 
 impl Bench {
+    pub fn maps() -> Self {
+        let clock = StillClock::new();
+        let store = MapStore::new(Maps::default(), clock.clone());
+        Self { store: Arc::new(store), tenant: new_tenant(), clock: Some(clock), _kept: Box::new(()) }
+    }
+
     pub fn embedded() -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), StillClock::new());
         let store = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();

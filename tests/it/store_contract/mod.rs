@@ -3,6 +3,7 @@
 /// Makes of each case one test for each adapter, and for each form of Redis.
 macro_rules! on_every_store {
     ($($case:ident),+ $(,)?) => {
+        on_store!(maps, Bench::maps(), $($case),+);
         on_store!(embedded, Bench::embedded(), $($case),+);
         on_store!(redis, Bench::redis(), $($case),+);
         on_store!(redis_tls, Bench::redis_form("tls"), $($case),+);

@@ -1,92 +1,12 @@
-//! Random batches on every store and on a model that is nothing but maps: all must agree.
+//! Random batches on every store and on the one that is nothing but maps: all must agree.
 
 use super::bench::*;
+use crate::support::maps::Maps;
 use grantkeep::domain::Timestamp;
 use grantkeep::ports::store::{Batch, EntryId, Guard, Key, Outcome, Value, Walk, Write};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-type Fields = BTreeMap<String, Vec<u8>>;
-type Entry = Vec<(String, Vec<u8>)>;
-
-#[derive(Default)]
-struct Model {
-    records: BTreeMap<String, (u64, Fields)>,
-    indexes: BTreeMap<String, BTreeSet<String>>,
-    /// What stands in streams; where, only the store knows.
-    streams: BTreeMap<String, Vec<Entry>>,
-}
-
-impl Model {
-    fn holds(&self, guard: &Guard, now: Timestamp) -> bool {
-        let record = self.records.get(guard.key().name());
-        let field = |name: &String| record.and_then(|(_, fields)| fields.get(name));
-        match guard {
-            Guard::Absent(_) => record.is_none(),
-            Guard::Present(_) => record.is_some(),
-            Guard::Rev(_, rev) => record.is_some_and(|(ours, _)| ours == rev),
-            Guard::Equals(_, name, value) => field(name) == Some(value),
-            Guard::Missing(_, name) => field(name).is_none(),
-            Guard::Passed(_, name) => {
-                let text = field(name).and_then(|value| std::str::from_utf8(value).ok());
-                text.and_then(|text| text.parse::<i64>().ok()).is_some_and(|time| time <= now.as_millis())
-            }
-        }
-    }
-
-    fn write(&mut self, write: &Write, now: Timestamp) {
-        let name = write.key().name().to_owned();
-        let bytes = |value: &Value| match value {
-            Value::Bytes(bytes) => bytes.clone(),
-            Value::Now(span) => now.plus(*span).as_millis().to_string().into_bytes(),
-        };
-        let plain = |fields: &[(String, Value)]| -> Vec<_> {
-            fields.iter().map(|(field, value)| (field.clone(), bytes(value))).collect()
-        };
-        match write {
-            Write::Put { fields, .. } => {
-                let record = self.records.entry(name).or_default();
-                *record = (record.0 + 1, plain(fields).into_iter().collect());
-            }
-            Write::Set { fields, .. } => {
-                let record = self.records.entry(name).or_default();
-                record.0 += 1;
-                record.1.extend(plain(fields));
-            }
-            Write::Unset { fields, .. } => {
-                if let Some(record) = self.records.get_mut(&name) {
-                    record.0 += 1;
-                    record.1.retain(|field, _| !fields.contains(field));
-                }
-            }
-            Write::Delete { .. } => {
-                self.records.remove(&name);
-                self.streams.remove(&name);
-            }
-            Write::Append { fields, .. } => self.streams.entry(name).or_default().push(plain(fields)),
-            Write::Tell { .. } => {}
-            // Before a place after all that is there.
-            Write::Trim { .. } => drop(self.streams.remove(&name)),
-            Write::IndexAdd { member, .. } => {
-                self.indexes.entry(name).or_default().insert(member.clone());
-            }
-            Write::IndexRemove { member, .. } => {
-                self.indexes.entry(name).or_default().remove(member);
-            }
-        }
-    }
-
-    /// What must come of the batch at the time at which it came.
-    fn apply(&mut self, batch: &Batch, now: Timestamp) -> Outcome {
-        if let Some(guard) = batch.guards.iter().position(|guard| !self.holds(guard, now)) {
-            return Outcome::Refused(guard, now);
-        }
-        batch.writes.iter().for_each(|write| self.write(write, now));
-        Outcome::Applied(now)
-    }
-}
 
 /// Kind, record, number.
 type AnyGuard = (u8, u8, u8);
@@ -182,13 +102,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 async fn agree(bench: &Bench, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut model = Model::default();
+    let (mut maps, mut now) = (Maps::default(), Timestamp::from_millis(0));
     for step in steps {
         match step {
             Step::Take(record) => {
                 let key = record_key(bench, *record);
                 let taken = bench.store.take(&key).await.unwrap().map(|record| fields_of(&record));
-                prop_assert_eq!(taken, model.records.remove(key.name()).map(whole));
+                prop_assert_eq!(taken, maps.take(&key, now));
             }
             Step::Batch(guards, writes) => {
                 let batch = Batch {
@@ -196,34 +116,30 @@ async fn agree(bench: &Bench, steps: &[Step]) -> Result<(), TestCaseError> {
                     writes: writes.iter().map(|w| write(bench, w)).collect(),
                 };
                 let outcome = bench.apply(batch.clone()).await;
-                let (Outcome::Applied(now) | Outcome::Refused(_, now)) = outcome;
-                prop_assert_eq!(outcome, model.apply(&batch, now), "{:?}", batch);
+                let (Outcome::Applied(at) | Outcome::Refused(_, at)) = outcome;
+                now = at;
+                prop_assert_eq!(outcome, maps.apply(&batch, now), "{:?}", batch);
             }
         }
         for record in 0..RECORDS {
             let key = record_key(bench, record);
             let stored = bench.get(&key).await.map(|record| fields_of(&record));
-            prop_assert_eq!(stored, model.records.get(key.name()).cloned().map(whole), "after {:?}", step);
+            prop_assert_eq!(stored, maps.record(&key, now), "after {:?}", step);
         }
         for n in 0..2 {
             let index = index_key(bench, n);
-            let members: Vec<_> = model.indexes.get(index.name()).into_iter().flatten().cloned().collect();
-            prop_assert_eq!(bench.scan(&index, "").await, members, "after {:?}", step);
+            prop_assert_eq!(bench.scan(&index, "").await, maps.members(&index), "after {:?}", step);
             let stream = stream_key(bench, n);
             let entries = bench.store.entries(&stream, Walk::Up(None), 10_000).await.unwrap();
             let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
             let found: Vec<Vec<_>> =
                 entries.iter().map(|(_, record)| record.fields().map(owned).collect()).collect();
-            let expected = model.streams.get(stream.name()).cloned().unwrap_or_default();
+            // What stands in streams; where, only the store knows.
+            let expected: Vec<_> = maps.stream(&stream).into_iter().map(|(_, entry)| entry).collect();
             prop_assert_eq!(found, expected, "after {:?}", step);
         }
     }
     Ok(())
-}
-
-fn whole((rev, fields): (u64, Fields)) -> Fields {
-    let rev = ("rev".to_owned(), rev.to_string().into_bytes());
-    fields.into_iter().chain([rev]).collect()
 }
 
 fn run(make: fn() -> Bench, cases: u32) {
@@ -234,16 +150,16 @@ fn run(make: fn() -> Bench, cases: u32) {
 }
 
 #[test]
-fn embedded_agrees_with_the_model() {
+fn embedded_agrees_with_the_maps() {
     run(Bench::embedded, 64);
 }
 
 #[test]
-fn redis_agrees_with_the_model() {
+fn redis_agrees_with_the_maps() {
     run(Bench::redis, 128);
 }
 
 #[test]
-fn redis_cluster_agrees_with_the_model() {
+fn redis_cluster_agrees_with_the_maps() {
     run(|| Bench::redis_form("cluster"), 32);
 }

@@ -7,6 +7,7 @@ pub mod collector;
 pub mod document;
 pub mod figures;
 pub mod html;
+pub mod maps;
 pub mod oidc;
 pub mod process;
 pub mod proxy;

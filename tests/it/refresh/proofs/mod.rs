@@ -5,6 +5,7 @@ mod at_once;
 mod hangs;
 mod hostile;
 mod kills;
+mod neighbour;
 mod points;
 mod restarts;
 mod stores;
