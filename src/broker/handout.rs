@@ -287,6 +287,12 @@ impl Held {
         self.renewable
     }
 
+    /// True when it has ended, although it was given for longer than a `request` may take: whoever brought it stood still.
+    /// One of a shorter life is as good as the next.
+    pub fn outlived(&self, request: Duration, now: Timestamp) -> bool {
+        !self.lives_for(Duration::ZERO, now) && self.lifetime.is_some_and(|life| life > request)
+    }
+
     /// True when it lives longer than `span` from `now` on; always where its end is not known.
     pub fn lives_for(&self, span: Duration, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| end > now.plus(span))

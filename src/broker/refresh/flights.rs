@@ -27,21 +27,21 @@ impl<K, T: Clone> Default for Flights<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T: Clone> Flights<K, T> {
-    /// The flight of that key, and whether it is the caller's own: `take_off` makes one where there is none. The caller waits
-    /// for it at once: nobody else may come to do so.
+    /// The flight of that key; `take_off` makes one where there is none. The caller waits for it at once: nobody else may come
+    /// to do so.
     pub(super) fn join(
         self: &Arc<Self>,
         key: &K,
         take_off: impl FnOnce(Landing<K, T>) -> BoxFuture<'static, T>,
-    ) -> (Flight<T>, bool) {
+    ) -> Flight<T> {
         // A panic while the table was held left it whole: every change of it is one call.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = table.get(key) {
-            return (flight.clone(), false);
+            return flight.clone();
         }
         let flight = take_off(Landing { flights: Arc::clone(self), key: key.clone() }).shared();
         table.insert(key.clone(), flight.clone());
-        (flight, true)
+        flight
     }
 }
 

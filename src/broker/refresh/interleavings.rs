@@ -40,7 +40,8 @@ async fn call(flights: Arc<Flights<u8, usize>>, flies: Arc<AtomicBool>, ticks: A
     let mut own = 0;
     for _ in 0..TIMES {
         let came = ticks.next();
-        let (flight, is_own) = flights.join(&1, |landing| {
+        let flight = flights.join(&1, |landing| {
+            own += 1;
             let (flies, ticks) = (Arc::clone(&flies), Arc::clone(&ticks));
             let work = fly(landing, flies, ticks);
             // As in the server: the work goes on whether or not the caller stays.
@@ -48,7 +49,6 @@ async fn call(flights: Arc<Flights<u8, usize>>, flies: Arc<AtomicBool>, ticks: A
         });
         let ended = flight.await;
         assert!(ended > came, "came at {came}, and heard of a flight that was down at {ended}");
-        own += usize::from(is_own);
     }
     own
 }
@@ -59,7 +59,12 @@ fn is_empty<T: Clone + Send + Sync + 'static>(flights: &Arc<Flights<u8, T>>) -> 
         let _landing = landing;
         std::future::pending().await
     };
-    flights.join(&1, |landing| waits_for_ever(landing).boxed()).1
+    let mut is_new = false;
+    drop(flights.join(&1, |landing| {
+        is_new = true;
+        waits_for_ever(landing).boxed()
+    }));
+    is_new
 }
 
 fn callers() {
@@ -95,8 +100,8 @@ fn a_flight_that_fails_makes_way() {
                 async move { AssertUnwindSafe(work).catch_unwind().await.is_ok() }.boxed()
             })
         };
-        let beside = spawn(async move { join(&other).0.await });
-        assert!(!block_on(join(&flights).0));
+        let beside = spawn(async move { join(&other).await });
+        assert!(!block_on(join(&flights)));
         assert!(!block_on(beside).expect("it is told"));
         assert!(is_empty(&flights), "a flight that has failed is on the table");
     };

@@ -58,7 +58,7 @@ pub(super) struct Ask {
     pub target: Target,
     /// A token that lives longer than this will do; none where only a refresh will.
     pub needed: Option<Duration>,
-    /// The generation seen when the request came. A later one will do, whatever its life,
+    /// The generation seen when the request came. A later one will do, however short it lives,
     pub seen_generation: u64,
     /// unless it came from the attempt that was under way then: a wish is met by a refresh that began after it.
     pub seen_attempt: Option<AttemptId>,
@@ -82,15 +82,14 @@ pub(super) type Flights = flights::Flights<FlightKey, Landed>;
 
 impl Broker {
     /// Joins the flight of a slot or begins one. The flight may have begun for somebody who wanted less, or before this one
-    /// came: who is not served by what it brought goes again.
+    /// came, or have stood still longer than its token lives: who is not served by what it brought goes again.
     pub(super) async fn join_refresh(self: &Arc<Self>, ask: Ask) -> Landed {
         let key = (ask.by.tenant().clone(), ask.slot.clone(), ask.target.clone());
         let _waiting = metrics::waiting_for_refresh();
         loop {
-            let (flight, own) = self.flights.join(&key, |landing| self.take_off(ask.clone(), landing));
+            let flight = self.flights.join(&key, |landing| self.take_off(ask.clone(), landing));
             match flight.await {
-                Landed::Fresh(connection)
-                    if !own && matches!(self.serves(&ask, &connection).await, Ok(false)) => {}
+                Landed::Fresh(connection) if matches!(self.serves(&ask, &connection).await, Ok(false)) => {}
                 landed => return landed,
             }
         }
@@ -200,7 +199,8 @@ impl Broker {
         let later = connection.generation > ask.seen_generation
             && (ask.seen_attempt.is_none() || connection.last_attempt != ask.seen_attempt);
         let held = self.held(&ask.by, connection, &ask.target).await?;
-        let fresh = later || ask.needed.is_some_and(|needed| held.lives_for(needed, now));
+        let fresh = (later && !held.outlived(self.settings.upstream_timeout, now))
+            || ask.needed.is_some_and(|needed| held.lives_for(needed, now));
         let too_young = provider.refresh.min_age.is_some_and(|age| now.since(connection.issued_at) < age);
         Ok(fresh || (too_young && connection.lives_at(now)))
     }

@@ -57,3 +57,26 @@ async fn r9_a_late_owner_brings_back_what_counted_as_lost() {
         "R9: strict: the late tokens of a connection that counted as lost are stored, and that is told",
     );
 }
+
+/// Its own answer has ended meanwhile: whoever waits is given no token that is known to be dead.
+#[tokio::test]
+async fn r9_what_a_late_owner_brings_is_not_handed_out_dead() {
+    let fleet = Fleet::new(NONE, 1, HASTY).await;
+    let stage = &fleet.stage;
+    stage.connect("ada", LONG).await;
+    // Longer than a request may take, and not as long as the owner is stopped.
+    let life = Duration::from_secs(4);
+    stage.behave(life);
+    expire_now(&fleet.redis, stage, "ada");
+    stage.strike(Fault::Delay(1000));
+    let (late, ()) = tokio::join!(stage.token("ada"), async {
+        until("the refresh is under way", async || stage.counts().refreshes == 1).await;
+        stage.behave(LONG);
+        stage.app.process().signal("STOP");
+        tokio::time::sleep(life).await;
+        stage.app.process().signal("CONT");
+    });
+    let late = late.expect(200);
+    assert_eq!(late.body["generation"], 3, "what ended on the way is refreshed again");
+    assert!(stage.works(&late.text("access_token")).await);
+}
