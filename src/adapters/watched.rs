@@ -4,7 +4,7 @@
 //! over) is told by the one clock they share, the store's, which every batch that is applied brings along.
 
 use crate::domain::Timestamp;
-use crate::ports::store::{Batch, EntryId, Key, Notice, Outcome, Record, Store, StoreError, Walk};
+use crate::ports::store::{Batch, EntryId, Guard, Key, Notice, Outcome, Record, Store, StoreError, Walk};
 use crate::ports::{Clock, Outages};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -63,6 +63,10 @@ impl StoreClock {
         *last = Some(new);
         let middle = millis(asked + trip / 2);
         self.ahead.store(said.as_millis().saturating_sub(middle), Ordering::Release);
+    }
+
+    fn is_unheard(&self) -> bool {
+        self.ahead.load(Ordering::Acquire) == UNHEARD
     }
 
     /// The master may be another server now, with another clock: the next sample counts, however much worse it is.
@@ -159,8 +163,13 @@ impl Store for Watched {
         self.store.listen(runtime)
     }
 
+    /// Asks for the time as well, where it has not been heard yet: before a server has written anything it must know it.
     async fn ping(&self) -> Result<(), StoreError> {
-        self.seen(self.store.ping().await)
+        self.seen(self.store.ping().await)?;
+        if self.clock.as_ref().is_some_and(|clock| clock.is_unheard()) {
+            self.apply(Batch::new().when(Guard::Absent(Key::alone("ping", "time")))).await?;
+        }
+        Ok(())
     }
 }
 

@@ -94,3 +94,25 @@ async fn wrong_clocks_hand_out_no_dead_token() {
         "R12: {handed_out} hand-outs of tokens that live 2 s, {refreshes} refreshes, none past its life"
     ));
 }
+
+/// Nobody but the store knows what time it is, and a server that has only just started has asked it.
+#[tokio::test]
+async fn a_server_with_a_wrong_clock_knows_the_time_before_it_is_asked() {
+    let (redis, key) = (Arc::new(RedisServer::start(&[])), new_master_key(Some("test")));
+    let further = [&[("vault.master_keys", key.as_str())], QUICK].concat();
+    let stores = Stores::Redis(Arc::clone(&redis));
+    let first = App::start_with(stores.clone(), &further).await;
+    let sandbox = sandbox(LONG).await;
+    let tenant = Tenant::new(&first).await;
+    tenant.enable(&sandbox).await.expect(201);
+    tenant.connect("ada").await;
+    let ended = SystemClock::new().now().minus(Duration::from_mins(5)).as_millis().to_string();
+    let record = format!("gk:{{{}}}:connection:sandbox:ada:", tenant.id());
+    redis.say::<i64>(&["HSET", &record, "expires_at", &ended]);
+    let second = App::start_by(stores, &further, Arc::new(Wrong::by_minutes(-10))).await;
+    let answer = tenant.at(&second).token("ada").await.expect(200);
+    assert_eq!(
+        answer.body["generation"], 2,
+        "by its own clock the token lives for five minutes more: {answer:?}"
+    );
+}

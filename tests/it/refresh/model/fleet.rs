@@ -107,6 +107,8 @@ impl Fleet {
         let fleet = Arc::clone(self);
         tokio::spawn(async move {
             let running = fleet.process(number, new);
+            // A store that does not answer keeps it from starting; whoever looks after it tries again.
+            while running.vault.ping().await.is_err() {}
             running.broker.watch_epoch().await;
             running.broker.take_up_spilled().await;
             *fleet.workers[number].running.lock().unwrap() = Some(running.clone());

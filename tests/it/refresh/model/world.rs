@@ -236,7 +236,7 @@ impl Store for WayToStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.ask(async { Ok(()) }, false).await
     }
 }
 

@@ -76,6 +76,7 @@ async fn r3_a_thousand_at_once_are_no_trouble_for_a_neighbour() {
         all.cmd("HSET").arg(key).arg("expires_at").arg("1000").ignore();
     }
     all.query::<()>(&mut fleet.redis.connection()).expect("Redis takes it");
+    stage.rule(Rule::new(Endpoint::Token, Fault::Delay(200)));
     let before = stage.counts();
     let over = Arc::new(AtomicBool::new(false));
     let beside = {
