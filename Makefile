@@ -16,7 +16,8 @@ test: tools ## run every test, and say how many cases of which kind ran
 
 soak: tools ## kills, races and stores that die, again and again: ROUNDS=10, or as many as you like
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
-	GRANTKEEP_TEST_SOAK=1 tests/tools/run.sh $(TOOLS) --test it -- store_dies faults races fleet stopping store_trouble several key_rotation queue leaving concurrent proofs spilled epoch ahead || exit; done
+	GRANTKEEP_TEST_SOAK=1 tests/tools/run.sh $(TOOLS) --test it -- store_dies faults races fleet stopping store_trouble several key_rotation queue leaving concurrent proofs model spilled epoch ahead || exit; \
+	GRANTKEEP_TEST_SOAK=1 GRANTKEEP_TEST_ALONE=1 tests/tools/run.sh $(TOOLS) --test it -- r3_ || exit; done
 
 check: ## formatting, lints, and cargo-deny where it is installed
 	cargo fmt --check

@@ -1,12 +1,14 @@
 //! Providers' hosts: how many refreshes each is asked at once, and a breaker that leaves one alone that does not answer.
 //!
 //! A turn is taken before an attempt is claimed, so waiting for it costs nothing of the attempt's time, and one slow host keeps
-//! only those waiting who want something of it. The breaker opens after a row of requests without a complete answer or with a
+//! only those waiting who want something of it. One tenant has three quarters of the turns at most, so that however many of its
+//! grants end at once, another one's refresh finds a turn. The breaker opens after a row of requests without a complete answer or with a
 //! 5xx; a refusal and a 429 are answers. While it is open nothing is sent, and when its pause is over one request tries.
 
+use crate::domain::TenantId;
 use crate::telemetry::metrics;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -34,6 +36,8 @@ pub(super) struct Hosts {
 
 struct Host {
     turns: Arc<Semaphore>,
+    /// What of them each tenant may have that has some or waits.
+    shares: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
     breaker: Mutex<Breaker>,
 }
 
@@ -53,7 +57,7 @@ pub(super) struct Turn {
     host: Arc<Host>,
     settings: HostSettings,
     probe: bool,
-    _permit: OwnedSemaphorePermit,
+    _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 /// Nothing is to be sent for so long.
@@ -65,16 +69,22 @@ impl Hosts {
         Self { settings, table: Mutex::default() }
     }
 
-    /// Takes a turn at a host, and waits for one as long as `patience`. `now` is monotonic time.
-    pub async fn enter(&self, host: &str, now: Duration, patience: Duration) -> Result<Turn, LeftAlone> {
+    /// Takes a turn of a tenant at a host, and waits for one as long as `patience`. `now` is monotonic time.
+    pub async fn enter(
+        &self,
+        host: &str,
+        tenant: &TenantId,
+        now: Duration,
+        patience: Duration,
+    ) -> Result<Turn, LeftAlone> {
         let host = self.host(host);
         let probe = host.may_pass(now)?;
         let mut turn = Waiting { host: &host, probe };
-        let permit = tokio::time::timeout(patience, Arc::clone(&host.turns).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else { return Err(LeftAlone(Duration::from_secs(1))) };
+        let permits = tokio::time::timeout(patience, host.permits(tenant, self.settings.at_once)).await;
+        let Ok(Some(permits)) = permits else { return Err(LeftAlone(Duration::from_secs(1))) };
         turn.probe = false;
         drop(turn);
-        Ok(Turn { host: Arc::clone(&host), settings: self.settings, probe, _permit: permit })
+        Ok(Turn { host: Arc::clone(&host), settings: self.settings, probe, _permits: permits })
     }
 
     fn host(&self, name: &str) -> Arc<Host> {
@@ -86,7 +96,7 @@ impl Hosts {
             table.retain(|_, host| Arc::strong_count(host) > 1 || host.breaker().failures > 0);
         }
         let turns = Arc::new(Semaphore::new(self.settings.at_once));
-        let host = Arc::new(Host { turns, breaker: Mutex::default() });
+        let host = Arc::new(Host { turns, shares: Mutex::default(), breaker: Mutex::default() });
         table.insert(name.to_owned(), Arc::clone(&host));
         host
     }
@@ -109,6 +119,29 @@ impl Drop for Waiting<'_> {
 impl Host {
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn of the tenant's share, and then one of all. None where there are none any more.
+    async fn permits(
+        &self,
+        tenant: &TenantId,
+        at_once: usize,
+    ) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let own = self.share(tenant, at_once).acquire_owned().await.ok()?;
+        let one = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        Some((own, one))
+    }
+
+    fn share(&self, tenant: &TenantId, at_once: usize) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(tenant).and_then(Weak::upgrade) {
+            return share;
+        }
+        // Whoever has no turn and waits for none is known no more.
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(at_once - at_once / 4));
+        shares.insert(tenant.clone(), Arc::downgrade(&share));
+        share
     }
 
     /// Whether one may pass, and whether as the one who tries.
@@ -168,6 +201,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Id;
 
     const SETTINGS: HostSettings =
         HostSettings { at_once: 2, opens_after: 3, pause: Duration::from_secs(10) };
@@ -177,8 +211,31 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn tenant(number: u8) -> TenantId {
+        TenantId::parse(&format!("{number:0>width$}", width = TenantId::LENGTH)).unwrap()
+    }
+
     async fn enter(hosts: &Hosts, host: &str, now: Duration) -> Result<Turn, LeftAlone> {
-        hosts.enter(host, now, PATIENCE).await
+        hosts.enter(host, &tenant(1), now, PATIENCE).await
+    }
+
+    #[tokio::test]
+    async fn a_tenant_with_many_leaves_a_turn_for_another() {
+        let hosts = Hosts::new(HostSettings { at_once: 4, ..SETTINGS });
+        let mut many = Vec::new();
+        for _ in 0..3 {
+            many.push(enter(&hosts, "a", at(0)).await.unwrap());
+        }
+        assert_eq!(enter(&hosts, "a", at(0)).await.err(), Some(LeftAlone(at(1))), "its share is taken");
+        let other = hosts.enter("a", &tenant(2), at(0), PATIENCE).await.unwrap();
+        let third = hosts.enter("a", &tenant(3), at(0), PATIENCE).await;
+        assert_eq!(third.err(), Some(LeftAlone(at(1))), "four at once, whoever they are");
+        drop((many.pop(), other));
+        enter(&hosts, "a", at(0)).await.unwrap().answered();
+        drop(many);
+        let host = hosts.host("a");
+        drop(host.share(&tenant(4), 4));
+        assert_eq!(host.shares.lock().unwrap().len(), 1, "who is gone is not remembered");
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use shuttle::sync;
 
+#[expect(clippy::duplicate_mod, reason = "the same file over other locks, which is the point")]
 #[path = "flights.rs"]
 mod flights;
 

@@ -125,7 +125,7 @@ impl Broker {
             }
             if !self.rests(&connection) {
                 let ready = self.prepare(ask, &connection).await?;
-                let turn = match self.turn(&ready).await {
+                let turn = match self.turn(ask.by.tenant(), &ready).await {
                     Ok(turn) => turn,
                     Err(LeftAlone(retry_after)) => {
                         let refusal = Refusal::ProviderUnavailable { retry_after };
@@ -152,12 +152,13 @@ impl Broker {
 
     /// Waits for a turn at the host that is to be asked. None where no host comes of the file and what is known: that will be
     /// told when the request is built.
-    async fn turn(&self, ready: &Ready) -> Result<Option<Turn>, LeftAlone> {
+    async fn turn(&self, tenant: &TenantId, ready: &Ready) -> Result<Option<Turn>, LeftAlone> {
         let provider = &ready.provider;
         let url = provider.fill(provider.refresh_url(), &ready.values).ok();
         let Some(url) = url else { return Ok(None) };
         // Host and port; nothing else stands there in a provider's file.
-        self.hosts.enter(url.authority(), self.ports.clock.monotonic(), self.settings.wait).await.map(Some)
+        let now = self.ports.clock.monotonic();
+        self.hosts.enter(url.authority(), tenant, now, self.settings.wait).await.map(Some)
     }
 
     /// Why there is nothing to refresh: somebody did it, nobody may, or not yet.

@@ -179,10 +179,8 @@ impl WayToStore {
         changes: bool,
     ) -> Result<T, StoreError> {
         let unreached = || StoreError::Unavailable("not reached".to_owned());
-        let unheard = || match changes {
-            true => StoreError::OutcomeUnknown("no answer".to_owned()),
-            false => StoreError::Unavailable("no answer".to_owned()),
-        };
+        let kind = if changes { StoreError::OutcomeUnknown } else { StoreError::Unavailable };
+        let unheard = || kind("no answer".to_owned());
         self.life.step(effect, unreached, unheard).await
     }
 }
@@ -317,7 +315,7 @@ impl Upstream for WayToProvider {
             _ => {}
         }
         // Who stood still between its last look at the clock and the wire is late, and no client can help it.
-        let late = self.clock.monotonic() - called >= waits;
+        let late = self.clock.monotonic().saturating_sub(called) >= waits;
         let number = (!late).then(|| self.provider.sent(&token, waits));
         let (tell, told) = oneshot::channel();
         tokio::spawn(travel(Arc::clone(&self.provider), token, errand, tell));

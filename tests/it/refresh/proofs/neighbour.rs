@@ -1,13 +1,22 @@
 //! R3: a thousand connections of one tenant expire at once, and another tenant goes on reading.
 
 use super::*;
+use crate::support::redis::RedisServer;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const CONNECTIONS: usize = 1000;
-/// Before the storm: as many reads as its 99th percentile needs.
-const IDLE: usize = 1500;
+/// The servers are built for tests and some five times slower than those that are shipped, and on one machine with the
+/// provider and the callers: they have fewer turns at it than by default.
+const FEW_TURNS: &[(&str, &str)] = &[("upstream.at_once", "4"), ("refresh.wait", "60s")];
+/// Reads before and after the storm: as many as a 99th percentile needs.
+const IDLE: usize = 800;
+
+fn client() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().build().expect("a client")
+}
 
 /// A token by a client that keeps its connections, as a backend does; without the looks that other cases take at each answer:
 /// on this machine they would cost the servers their time.
@@ -20,12 +29,12 @@ async fn light(client: &reqwest::Client, door: &Tenant, user: &str) -> (u16, Str
 }
 
 /// Reads a fresh token again and again, at each server in turn, with a pause between: on a thread of its own, so that it is not
-/// the callers of the others who are measured. Returns what each read took, in order.
+/// the callers of the others who are measured. Returns what each read took.
 fn reads(doors: &[Tenant], enough: impl Fn(usize) -> bool) -> Vec<Duration> {
     let clock = SystemClock::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let client = reqwest::Client::new();
+        let client = client();
         let mut took = Vec::new();
         while !enough(took.len()) {
             let began = clock.monotonic();
@@ -38,95 +47,87 @@ fn reads(doors: &[Tenant], enough: impl Fn(usize) -> bool) -> Vec<Duration> {
     })
 }
 
-fn cpu(pid: &str) -> u64 {
-    let s = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let f: Vec<&str> = s.rsplit(") ").next().unwrap().split(' ').collect();
-    f[11].parse::<u64>().unwrap() + f[12].parse::<u64>().unwrap()
+async fn beside(doors: &[Tenant], enough: impl Fn(usize) -> bool + Send + 'static) -> Vec<Duration> {
+    let doors = doors.to_vec();
+    tokio::task::spawn_blocking(move || reads(&doors, enough)).await.expect("no read failed")
 }
 
-/// The one of a hundred that took longest, in milliseconds.
+/// What 99 of a hundred did not take, in milliseconds.
 fn p99(mut took: Vec<Duration>) -> f64 {
     took.sort();
     took[took.len() * 99 / 100].as_secs_f64() * 1000.0
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_a_thousand_at_once_are_no_trouble_for_a_neighbour() {
-    let at_once = std::env::var("X_AT_ONCE").unwrap_or("256".into());
-    let callers: usize = std::env::var("X_CALLERS").unwrap_or("1000".into()).parse().unwrap();
-    let fleet = Fleet::new(STRICT, 3, &[("upstream.at_once", &at_once)]).await;
-    let stage = &fleet.stage;
-    stream::iter(0..CONNECTIONS)
-        .for_each_concurrent(8, |number| async move {
-            stage.tenant.connect(&format!("user-{number}")).await;
-        })
-        .await;
-    let neighbour = Tenant::new(&stage.app).await;
-    neighbour.enable(&stage.sandbox).await.expect(201);
-    neighbour.connect("bob").await;
-    let homes: Vec<Tenant> =
-        std::iter::once(&stage.app).chain(&fleet.others).map(|app| neighbour.at(app)).collect();
-    let idle = {
-        let homes = homes.clone();
-        tokio::task::spawn_blocking(move || reads(&homes, |count| count >= IDLE)).await.expect("no panic")
-    };
+fn expire_all(redis: &RedisServer, tenant: &Tenant) {
     let mut all = redis::pipe();
     for number in 0..CONNECTIONS {
-        let key = format!("gk:{{{}}}:connection:sandbox:user-{number}:", stage.tenant.id());
+        let key = format!("gk:{{{}}}:connection:sandbox:user-{number}:", tenant.id());
         all.cmd("HSET").arg(key).arg("expires_at").arg("1000").ignore();
     }
-    all.query::<()>(&mut fleet.redis.connection()).expect("Redis takes it");
+    all.query::<()>(&mut redis.connection()).expect("Redis takes it");
+}
+
+/// All are asked for at once, over all servers; how long that took.
+async fn storm(doors: &[Tenant]) -> Duration {
+    let (client, clock) = (client(), SystemClock::new());
+    let asked = stream::iter(0..CONNECTIONS).map(|number| {
+        let (client, door) = (&client, &doors[number % doors.len()]);
+        async move { light(client, door, &format!("user-{number}")).await }
+    });
+    let mut answers = asked.buffer_unordered(CONNECTIONS);
+    while let Some(answer) = answers.next().await {
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    }
+    clock.monotonic()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_a_thousand_at_once_are_no_trouble_for_a_neighbour() {
+    let fleet = Fleet::new(STRICT, 3, FEW_TURNS).await;
+    let stage = &fleet.stage;
+    let tenant = &stage.tenant;
+    let connect = |number| async move { drop(tenant.connect(&format!("user-{number}")).await) };
+    stream::iter(0..CONNECTIONS).for_each_concurrent(8, connect).await;
+    let neighbour = Tenant::new(&stage.app).await;
+    neighbour.enable(&stage.sandbox).await.expect(201);
+    for user in ["bob", "cy"] {
+        neighbour.connect(user).await;
+    }
+    let doors = fleet.doors();
+    let homes: Vec<Tenant> =
+        doors.iter().map(|door| Tenant { url: door.url.clone(), ..neighbour.clone() }).collect();
     stage.rule(Rule::new(Endpoint::Token, Fault::Delay(200)));
+    let mut idle = beside(&homes, |count| count >= IDLE).await;
+    expire_all(&fleet.redis, &stage.tenant);
     let before = stage.counts();
     let over = Arc::new(AtomicBool::new(false));
-    let beside = {
-        let over = Arc::clone(&over);
-        tokio::task::spawn_blocking(move || reads(&homes, |_| over.load(Ordering::Relaxed)))
-    };
-    let client = reqwest::Client::new();
-    let pids: Vec<String> = std::iter::once(&stage.app)
-        .chain(&fleet.others)
-        .map(|a| a.process().pid())
-        .chain(["self".to_owned()])
-        .collect();
-    let cpu0: Vec<u64> = pids.iter().map(|p| cpu(p)).collect();
-    let began = SystemClock::new();
-    let doors = fleet.doors();
-    let answers: Vec<(u16, String)> = stream::iter(0..CONNECTIONS)
-        .map(|number| {
-            let door = &doors[number % doors.len()];
-            let client = &client;
-            async move { light(client, door, &format!("user-{number}")).await }
-        })
-        .buffer_unordered(callers)
-        .collect()
-        .await;
-    let lasted = began.monotonic();
-    figures::note(&format!("cpu {:?}", pids.iter().zip(cpu0).map(|(p, c)| cpu(p) - c).collect::<Vec<_>>()));
-    over.store(true, Ordering::Relaxed);
-    let beside = beside.await.expect("no read failed");
-    assert_eq!(answers.iter().find(|answer| answer.0 != 200), None);
+    let ended = Arc::clone(&over);
+    let (lasted, busy, left) = tokio::join!(
+        async {
+            let lasted = storm(&doors).await;
+            over.store(true, Ordering::Relaxed);
+            lasted
+        },
+        beside(&homes, move |_| ended.load(Ordering::Relaxed)),
+        async {
+            until("the storm is there", async || stage.counts().refreshes > before.refreshes + 20).await;
+            ask(&homes[1], "cy", &json!({ "force_refresh": true })).await.expect(200);
+            CONNECTIONS as u64 - (stage.counts().refreshes - before.refreshes)
+        }
+    );
+    idle.extend(beside(&homes, |count| count >= IDLE).await);
     let counts = stage.counts();
     let twice = counts.families.values().filter(|family| family.most_requests_of_one_token > 1).count();
     let asked = counts.refresh_requests - before.refresh_requests;
-    assert_eq!((asked, twice), (CONNECTIONS as u64, 0));
-    let count = beside.len();
+    assert_eq!((asked, twice), (CONNECTIONS as u64 + 1, 0), "one is the neighbour's");
+    assert!(left > CONNECTIONS as u64 / 2, "the neighbour's own refresh stood behind: {left} were left");
+    let (count, idle, busy) = (busy.len(), p99(idle), p99(busy));
+    let ratio = busy / idle;
     figures::note(&format!(
-        "p50 {:?} {:?}",
-        {
-            let mut i = idle.clone();
-            i.sort();
-            i[i.len() / 2]
-        },
-        {
-            let mut i = beside.clone();
-            i.sort();
-            i[i.len() / 2]
-        }
+        "R3: {CONNECTIONS} refreshes in {lasted:.1?}, none twice; {count} fresh reads of another tenant meanwhile, \
+         p99 {busy:.1} ms, idle {idle:.1} ms: ratio {ratio:.2}"
     ));
-    let (idle, beside) = (p99(idle), p99(beside));
-    figures::note(&format!(
-        "R3: {asked} refreshes in {lasted:.1?}, none twice; p99 of {count} fresh reads of another tenant {beside:.1} ms, idle {idle:.1} ms: ratio {:.2}",
-        beside / idle
-    ));
+    // Where other cases run beside, a time says nothing.
+    let alone = std::env::var_os("GRANTKEEP_TEST_ALONE").is_some();
+    assert!(!alone || ratio < 2.0, "{ratio:.2}");
 }
