@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A provider file for it, as an operator would write one.
-fn described(issuer: &str, said_issuer: &str) -> TempDir {
+pub fn described(issuer: &str, said_issuer: &str) -> TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let file = format!(
         r#"name = "Certified"
@@ -43,10 +43,11 @@ name = "/name"
     folder
 }
 
-struct Flow {
-    app: App,
+/// A server, the certified one as its provider, and a tenant that has enabled it.
+pub struct Flow {
+    pub app: App,
     provider: OidcProvider,
-    tenant: Tenant,
+    pub tenant: Tenant,
     _file: TempDir,
 }
 
@@ -56,6 +57,11 @@ impl Flow {
         let provider = OidcProvider::start(5);
         let file = described(provider.issuer(), said_issuer.unwrap_or(provider.issuer()));
         let app = App::start_with(stores, &[("providers.dirs", &file.path().display().to_string())]).await;
+        Self::on(app, provider, file).await
+    }
+
+    /// The same on a server that runs already and knows that file.
+    pub async fn on(app: App, provider: OidcProvider, file: TempDir) -> Self {
         let tenant = Tenant::new(&app).await;
         let callback = format!("{}/authorization-success/{}/certified", app.url, tenant.id());
         let client = provider.register(&callback).await;
@@ -77,7 +83,7 @@ impl Flow {
     }
 
     /// Logs in as somebody, consents, and follows to the tenant's product.
-    async fn agree(&self, end_user: &str, login: &str) -> Page {
+    pub async fn agree(&self, end_user: &str, login: &str) -> Page {
         let begun =
             self.tenant.post("/authorize-certified", &json!({ "end_user": end_user })).await.expect(201);
         let mut browser = Browser::new();
@@ -97,22 +103,31 @@ impl Flow {
         page
     }
 
+    /// Connects "user 1"; the connection.
+    pub async fn connect(&self) -> Value {
+        let back = self.agree("user 1", "ada").await;
+        let completion = back.parameter("completion").unwrap_or_else(|| panic!("{back:?}"));
+        self.tenant.complete(&completion, "user 1").await.expect(201).body
+    }
+
     async fn token(&self) -> Answer {
-        let body = json!({ "provider": "certified", "end_user": "user 1" });
-        self.tenant.post("/get-access-token", &body).await
+        token(&self.tenant).await
     }
 
     /// What userinfo says to a token.
-    async fn me(&self, token: &str) -> Answer {
+    pub async fn me(&self, token: &str) -> Answer {
         answer(http().get(format!("{}/me", self.provider.issuer())).bearer_auth(token)).await
     }
 }
 
+/// Asks for a token of "user 1".
+pub async fn token(tenant: &Tenant) -> Answer {
+    tenant.post("/get-access-token", &json!({ "provider": "certified", "end_user": "user 1" })).await
+}
+
 on_both_stores!(connect_fetch_expire_refresh_revoke, |stores: Stores| async move {
     let flow = Flow::new(stores, None).await;
-    let back = flow.agree("user 1", "ada").await;
-    let completion = back.parameter("completion").unwrap_or_else(|| panic!("{back:?}"));
-    let connection = flow.tenant.complete(&completion, "user 1").await.expect(201).body;
+    let connection = flow.connect().await;
     assert_eq!(
         (&connection["status"], &connection["identity"]["id"]),
         (&"active".into(), &"ada".into()),

@@ -1,7 +1,12 @@
 //! R1 and R2: many callers at once, and a provider that takes its time.
 
 use super::*;
+use crate::oidc_flow::{self, Flow};
+use crate::support::oidc::OidcProvider;
+use crate::support::redis::RedisServer;
 use futures_util::future::join_all;
+use grantkeep::app::new_master_key;
+use std::sync::Arc;
 
 /// Callers at once over all servers; their answers.
 async fn all_at_once(fleet: &Fleet, callers: usize) -> Vec<Answer> {
@@ -74,5 +79,40 @@ async fn r2_a_provider_as_slow_as_the_time_out_is_asked_by_one_at_a_time() {
         times[0],
         times[1],
         if soak() { "20 s" } else { "2 s" }
+    ));
+}
+
+/// R1 once more with a provider that nobody here wrote: it takes the second use of a refresh token for theft and ends the grant.
+#[tokio::test]
+async fn r1_a_certified_provider_sees_no_refresh_token_twice() {
+    const ROUNDS: u64 = 8;
+    const CALLERS: usize = 90;
+    let provider = OidcProvider::start(3600);
+    let file = oidc_flow::described(provider.issuer(), provider.issuer());
+    let (folder, key) = (file.path().display().to_string(), new_master_key(Some("test")));
+    let settings = [("providers.dirs", folder.as_str()), ("vault.master_keys", key.as_str())];
+    let redis = Arc::new(RedisServer::start(&[]));
+    let mut apps: Vec<App> =
+        (0..3).map(|_| App::spawn(Stores::Redis(Arc::clone(&redis)), &settings)).collect();
+    let flow = Flow::on(apps.remove(0), provider, file).await;
+    flow.connect().await;
+    let doors = [flow.tenant.clone(), flow.tenant.at(&apps[0]), flow.tenant.at(&apps[1])];
+    let mut tokens = Vec::new();
+    for round in 1..=ROUNDS {
+        let record = format!("gk:{{{}}}:connection:certified:user%201:", flow.tenant.id());
+        assert_eq!(redis.say::<i64>(&["HSET", &record, "expires_at", "1000"]), 0, "it was there");
+        let answers = join_all((0..CALLERS).map(|number| oidc_flow::token(&doors[number % 3]))).await;
+        let token = answers[0].text("access_token");
+        for answer in &answers {
+            assert_eq!((answer.status, answer.text("access_token")), (200, token.clone()), "{answer:?}");
+            assert_eq!(answer.body["generation"], round + 1);
+        }
+        assert_eq!(flow.me(&token).await.expect(200).body["sub"], "ada", "the grant is well");
+        assert!(!tokens.contains(&token));
+        tokens.push(token);
+    }
+    figures::note(&format!(
+        "R1: 3 servers and oidc-provider, which ends a grant whose refresh token is used twice: {} answers, {ROUNDS} refreshes",
+        ROUNDS * CALLERS as u64
     ));
 }
