@@ -15,6 +15,7 @@ use quick_cache::sync::Cache;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long a part of what is due is in one's hands at most.
@@ -22,8 +23,10 @@ const LEASE: Duration = Duration::from_mins(2);
 /// Tenants looked at together, and slots of each of them in a turn.
 const TENANTS: usize = 200;
 const SLOTS: usize = 32;
-/// What could not be sent, by a hold or for want of a provider, is looked at again after this.
+/// What could not be sent is looked at again after this;
 const LATER: Duration = Duration::from_mins(1);
+/// for want of a provider's file or of the registration, after this: whoever asks for a token finds it back at once.
+const SELDOM: Duration = Duration::from_hours(1);
 /// A use is written down at most this often by one process, whatever came of it.
 const AT_MOST_EVERY: Duration = Duration::from_mins(10);
 /// How many connections' uses are remembered.
@@ -145,21 +148,35 @@ impl Broker {
         });
     }
 
-    /// One round: whatever is due in the parts that nobody else looks at. `pace` is the pause between two rounds.
+    /// One round: whatever is due in the parts that nobody else looks at, until nothing is. `pace` is the pause between two
+    /// rounds.
     pub async fn refresh_what_is_due(self: &Arc<Self>, pace: Duration) {
         let worker: AttemptId = self.ports.chance.id();
+        let stopping = self.ports.tasks.stopping();
+        tokio::pin!(stopping);
+        while self.look_around(&worker, pace).await {
+            // A round ends where the process does.
+            if futures_util::poll!(&mut stopping).is_ready() {
+                return;
+            }
+        }
+    }
+
+    /// Looks once through all parts; true where more is due now than had a turn.
+    async fn look_around(self: &Arc<Self>, worker: &AttemptId, pace: Duration) -> bool {
         let mut shards: Vec<u16> = self.vault.due().shards().collect();
         let mut seen = Seen::default();
         while !shards.is_empty() {
             // Each instance in an order of its own, so that they share the parts.
             let place = usize::from(self.dice()) % shards.len();
             let shard = shards.swap_remove(place);
-            if let Err(error) = self.look_through(shard, &worker, pace, &mut seen).await {
+            if let Err(error) = self.look_through(shard, worker, pace, &mut seen).await {
                 tracing::warn!(%error, shard, "what is due could not be looked through; the next round goes on");
-                return;
+                return false;
             }
         }
         metrics::due(seen.backlog, seen.lag);
+        seen.more
     }
 
     /// Puts back what is missing of the hints which tenants have something due.
@@ -197,10 +214,11 @@ impl Broker {
             };
         }
         // Where there is more, another instance may go on at once.
+        seen.more |= !all;
         due.release(shard, worker, if all { pace } else { Duration::ZERO }).await
     }
 
-    /// One turn for each of those tenants; true when nothing was left of it.
+    /// One turn for each of those tenants; true when nothing was left of it, or nothing could be done about it.
     async fn do_what_is_due(
         self: &Arc<Self>,
         hints: &[DueHint],
@@ -218,22 +236,28 @@ impl Broker {
                 work.push((Authority::proven(hint.tenant.clone(), Who::Grantkeep.at(None)), due));
             }
         }
+        let looked_at = AtomicUsize::new(0);
         let done = futures_util::stream::iter(work).for_each_concurrent(
             self.settings.ahead_at_once,
-            |(by, due)| async move {
+            |(by, due)| async {
+                let (by, due) = (by, due);
                 let stopping = self.ports.tasks.stopping();
                 let work = self.look_at(&by, &due);
                 // A flight under way goes on; no further one begins.
                 tokio::select! {
                     () = stopping => {}
-                    looked = work => if let Err(refusal) = looked {
-                        tracing::debug!(code = refusal.code(), "a connection that is due could not be looked at");
+                    looked = work => match looked {
+                        Ok(()) => drop(looked_at.fetch_add(1, Ordering::Relaxed)),
+                        Err(refusal) => {
+                            let code = refusal.code();
+                            tracing::debug!(code, "a connection that is due could not be looked at");
+                        }
                     }
                 }
             },
         );
         done.await;
-        Ok(all)
+        Ok(all || looked_at.into_inner() == 0)
     }
 
     /// Does what is due for one connection, and sees to it that it is not due in the same way again.
@@ -246,7 +270,7 @@ impl Broker {
         let now = self.ports.clock.now();
         let Ok(provider) = self.provider(&connection.slot.provider) else {
             // Its file is gone: it may come back.
-            return self.later(by, &connection).await;
+            return self.later(by, &connection, SELDOM).await;
         };
         let of = self.prospect(&provider, &connection);
         let end = connection.plan.reauthorize_by.filter(|_| !connection.expiring_told);
@@ -256,7 +280,7 @@ impl Broker {
             return Ok(());
         }
         if self.on_hold() && provider.refresh.rotation != Rotation::None {
-            return self.later(by, &connection).await;
+            return self.later(by, &connection, LATER).await;
         }
         let ask = Ask {
             by: by.clone(),
@@ -267,19 +291,26 @@ impl Broker {
             seen_attempt: None,
             ahead: true,
         };
-        match self.join_refresh(ask).await {
-            Landed::Fresh(_) => {}
-            Landed::Kept(_, refusal) => tracing::debug!(code = refusal.code(), "refreshed ahead in vain"),
+        let mut again = LATER;
+        if let Landed::Kept(_, refusal) = self.join_refresh(ask).await {
+            tracing::debug!(code = refusal.code(), "refreshed ahead in vain");
+            // Nothing was sent, and nothing will be before the tenant has done something.
+            if matches!(
+                refusal,
+                Refusal::IntegrationMisconfigured { .. } | Refusal::ReauthorizationRequired { .. }
+            ) {
+                again = SELDOM;
+            }
         }
         let after = connections.find(&due.slot).await?;
         match after.filter(|after| after.plan.due_at == Some(due.at)) {
-            Some(after) => self.later(by, &after).await,
+            Some(after) => self.later(by, &after, again).await,
             None => Ok(()),
         }
     }
 
-    async fn later(&self, by: &Authority, connection: &Connection) -> Result<(), Refusal> {
-        let due_at = Some(self.ports.clock.now().plus(self.jittered(LATER * 2)));
+    async fn later(&self, by: &Authority, connection: &Connection, span: Duration) -> Result<(), Refusal> {
+        let due_at = Some(self.ports.clock.now().plus(self.jittered(span * 2)));
         let plan = Plan { due_at, ..connection.plan };
         self.vault.connections(by).replan(connection, None, plan).await?;
         Ok(())
@@ -291,6 +322,8 @@ impl Broker {
 struct Seen {
     backlog: usize,
     lag: Duration,
+    /// More is due than had a turn.
+    more: bool,
 }
 
 impl Seen {

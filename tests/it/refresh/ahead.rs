@@ -44,13 +44,34 @@ on_both_stores!(what_is_used_is_refreshed_before_it_expires, |stores: Stores| as
     assert_eq!(audit["items"][0]["actor"]["type"], "grantkeep", "{audit}");
 });
 
+/// A tenant has a turn after the other in a round: however much of it is due, it does not wait for the next one.
+#[tokio::test]
+async fn a_round_goes_on_until_nothing_is_due() {
+    const USERS: u64 = 70;
+    let pace = Duration::from_secs(6);
+    let (stage, clock) = staged(STRICT, &[("refresh.pace", "6s")]).await;
+    for number in 0..USERS {
+        stage.tenant.connect(&format!("user-{number}")).await;
+    }
+    clock.pass(Duration::from_mins(56));
+    until("a round has begun", async || stage.counts().refreshes > 0).await;
+    let began = SystemClock::new();
+    until("all are refreshed", async || stage.counts().refreshes == USERS).await;
+    assert!(began.monotonic() < pace / 2, "two turns of 32 and a rest in one round");
+}
+
 #[tokio::test]
 async fn what_nobody_uses_is_only_kept_alive() {
     let (stage, clock) = staged(STRICT.with("idle_limit = \"30d\""), &[]).await;
     let who = stage.connect("ada", LONG).await;
     // In use for a week, and refreshed each hour of it, if time passed by the hour.
     clock.pass(DAY * 8);
-    until("the last one of its use", async || stage.counts().refreshes == 1).await;
+    let recorded = "/v1/audit?action=connection.refreshed";
+    until("the last one of its use, to its end", async || {
+        stage.tenant.get(recorded).await.expect(200).body["items"].as_array().expect("items").len() == 1
+    })
+    .await;
+    assert_eq!(stage.counts().refreshes, 1);
     clock.pass(DAY * 10);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(stage.counts().refreshes, 1, "ten days of thirty: nothing yet");

@@ -88,7 +88,8 @@ impl Maps {
             Guard::Missing(_, name) => field(name).is_none(),
             Guard::Passed(_, name) => {
                 let text = field(name).and_then(|value| std::str::from_utf8(value).ok());
-                let time = text.filter(|text| text.len() <= 15).and_then(|text| text.parse().ok());
+                let plain = |text: &&str| text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+                let time = text.filter(plain).and_then(|text| text.parse().ok());
                 time.is_some_and(|time: u64| u64::try_from(now.as_millis()).is_ok_and(|now| time <= now))
             }
         }

@@ -126,7 +126,7 @@ async fn judge(base: &Base, fleet: &Fleet, manner: Manner, plan: &Plan) -> Resul
 
 /// Plays many plans; where one goes wrong, a smallest such one is shown.
 fn prove(manner: Manner) {
-    let cases = if std::env::var_os("GRANTKEEP_TEST_SOAK").is_some() { 5_000 } else { 200 };
+    let cases = if std::env::var_os("GRANTKEEP_TEST_SOAK").is_some() { 2_000 } else { 200 };
     let (requests, lost) = (Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&plan::plans(), |plan| {
