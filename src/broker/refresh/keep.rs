@@ -123,10 +123,8 @@ impl Broker {
                 self.record_refresh(&claimed.ask.by, &connection, deed).await?;
                 Ok(Landed::Kept(Some(connection), refusal))
             }
-            Committed::Superseded(now) => Ok(match self.overtaken(claimed.ask, now.as_deref()).await? {
-                Some(landed) => landed,
-                None => Landed::Kept(now, refusal),
-            }),
+            // What this one heard is no news of what is there now.
+            Committed::Superseded(now) => self.overtaken(claimed.ask, now).await,
             // Only new tokens are contested.
             Committed::Contested(now) => Ok(Landed::Kept(Some(now), refusal)),
         }
@@ -143,12 +141,11 @@ impl Broker {
         Ok(self.vault.audit(by).record(deed).await?)
     }
 
-    /// What is there instead of the outcome that came too late.
-    async fn overtaken(&self, ask: &Ask, now: Option<&Connection>) -> Result<Option<Landed>, Refusal> {
-        match now {
-            Some(now) => self.nothing_to_do(ask, now).await,
-            None => Ok(Some(Landed::Kept(None, Refusal::ConnectionNotFound))),
-        }
+    /// What is there instead of the outcome that came too late; whoever is not served by it goes again.
+    async fn overtaken(&self, ask: &Ask, now: Option<Box<Connection>>) -> Result<Landed, Refusal> {
+        let Some(now) = now else { return Ok(Landed::Kept(None, Refusal::ConnectionNotFound)) };
+        let landed = self.nothing_to_do(ask, &now).await?;
+        Ok(landed.unwrap_or(Landed::Fresh(now)))
     }
 
     async fn store(&self, claimed: &Claimed<'_>, brought: &Brought) -> Result<Committed, Refusal> {

@@ -69,7 +69,7 @@ pub(super) struct Ask {
 /// How a flight ended.
 #[derive(Clone, Debug)]
 pub(super) enum Landed {
-    /// With a token that is new enough.
+    /// With a token that is new enough, for whoever began it and as far as it knows.
     Fresh(Box<Connection>),
     /// Without one, for this reason; the connection as it is now, where that is known.
     Kept(Option<Box<Connection>>, Refusal),

@@ -10,7 +10,7 @@ use grantkeep::broker::{Broker, Enable, Import};
 use grantkeep::catalog::{BuiltIn, Catalog};
 use grantkeep::domain::{
     AccessToken, Account, ClientSecret, EmailAddress, EndUserId, Id, InstanceId, Origin, Password,
-    ProviderId, RefreshToken, Scopes, Ticket,
+    ProviderId, RefreshToken, Refusal, Scopes, Ticket,
 };
 use grantkeep::ports::{Mail, MailError, Mailer, Tasks};
 use grantkeep::vault::{AuditOptions, Authority, Finish, Slot};
@@ -42,10 +42,6 @@ impl Mailer for Letters {
 }
 
 impl Base {
-    /// The tokens that the tenant brings along.
-    pub const ACCESS: &str = "access-0";
-    pub const REFRESH: &str = "refresh-0";
-
     /// Made once: a password is hashed for it. Not to be asked from within a runtime.
     pub fn get() -> &'static Self {
         static BASE: OnceLock<Base> = OnceLock::new();
@@ -93,8 +89,8 @@ impl Base {
         }
     }
 
-    /// Registers the tenant at the provider, and brings the one connection along; its access token is about to end.
-    pub async fn connect(&self, broker: &Arc<Broker>) {
+    /// Registers the tenant at the provider.
+    pub async fn enable(&self, broker: &Broker) {
         let enable = Enable {
             provider: Self::slot().provider,
             client_id: "client".to_owned(),
@@ -105,17 +101,21 @@ impl Base {
             finish: Finish::Backend,
         };
         broker.enable(&self.by, enable).await.unwrap();
+    }
+
+    /// Brings a grant along, which becomes the one connection where there is none.
+    pub async fn import(&self, broker: &Arc<Broker>, access: String, refresh: String) -> Result<(), Refusal> {
         let import = Import {
             slot: Self::slot(),
-            access_token: AccessToken::new(Self::ACCESS),
-            refresh_token: Some(RefreshToken::new(Self::REFRESH)),
+            access_token: AccessToken::new(access),
+            refresh_token: Some(RefreshToken::new(refresh)),
             expires_in: Some(Duration::from_secs(1)),
             scopes: None,
             variables: BTreeMap::new(),
             metadata: BTreeMap::new(),
             check: false,
         };
-        broker.import(&self.by, import).await.unwrap();
+        broker.import(&self.by, import).await.map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use grantkeep::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, Hand
 use grantkeep::domain::{Id, InstanceId, ReauthorizationReason, Refusal, Timestamp};
 use grantkeep::ports::{Clock, Outages, Tasks};
 use grantkeep::vault::{AuditOptions, Vault};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -50,6 +50,9 @@ pub struct Fleet {
     /// Questions that were asked of a process that lived on, and those of them that were answered.
     pub asked: AtomicUsize,
     pub answered: AtomicUsize,
+    /// Somebody has begun to replace the grant; and the number of the newest one of which that was said to be done.
+    replacing: AtomicBool,
+    replaced: AtomicUsize,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -68,19 +71,20 @@ impl Fleet {
             Worker { lot: Arc::new(lot), clock, ..Worker::default() }
         };
         let workers = (0..WORKERS).map(worker).collect();
-        let (asked, answered, wrong) = Default::default();
-        let seed = plan.seed;
+        let (asked, answered, replacing, replaced, wrong) = Default::default();
         Arc::new(Self {
             base,
             manner,
             careless,
-            seed,
+            seed: plan.seed,
             clock,
             store,
             provider,
             workers,
             asked,
             answered,
+            replacing,
+            replaced,
             wrong,
         })
     }
@@ -163,6 +167,7 @@ impl Fleet {
                 Act::Ask => fleet.ask(&running, false).await,
                 Act::Force => fleet.ask(&running, true).await,
                 Act::Round => running.broker.refresh_what_is_due(Duration::from_secs(10)).await,
+                Act::Replace => fleet.replace(&running).await,
                 Act::Stop => {
                     running.tasks.drain(Duration::from_secs(20)).await;
                     running.life.dead.cancel();
@@ -172,8 +177,23 @@ impl Fleet {
         });
     }
 
+    /// Puts a new grant in the place of the one that is there. Where the worker dies in the middle there may be none.
+    async fn replace(&self, running: &Running) {
+        self.replacing.store(true, Ordering::SeqCst);
+        let connections = running.vault.connections(&self.base.by);
+        if let Ok(Some(found)) = connections.find(&Base::slot()).await
+            && running.broker.delete_connection(&self.base.by, &found.id).await.is_err()
+        {
+            return;
+        }
+        let (grant, access, refresh) = self.provider.connect();
+        if self.base.import(&running.broker, access, refresh).await.is_ok() {
+            self.replaced.fetch_max(grant, Ordering::SeqCst);
+        }
+    }
+
     async fn ask(&self, running: &Running, force: bool) {
-        let asked_at = self.clock.now();
+        let (asked_at, at_least) = (self.clock.now(), self.replaced.load(Ordering::SeqCst));
         self.asked.fetch_add(1, Ordering::SeqCst);
         let wish = Wish { force_refresh: force, ..Wish::default() };
         let slot = Base::slot();
@@ -183,21 +203,30 @@ impl Fleet {
             () = running.life.dead.cancelled() => None,
         };
         self.answered.fetch_add(1, Ordering::SeqCst);
-        if let Some(fault) = answer.and_then(|answer| self.fault(answer, asked_at)) {
+        if let Some(fault) = answer.and_then(|answer| self.fault(answer, asked_at, at_least)) {
             self.wrong.lock().unwrap().push(format!("at {:?}: {fault}", self.clock.monotonic()));
         }
     }
 
     /// What is wrong with an answer.
-    fn fault(&self, answer: Result<Handout, Refusal>, asked_at: Timestamp) -> Option<String> {
+    fn fault(
+        &self,
+        answer: Result<Handout, Refusal>,
+        asked_at: Timestamp,
+        at_least: usize,
+    ) -> Option<String> {
         match answer {
-            Ok(handout) => match self.provider.ends(handout.access_token.expose()) {
+            Ok(handout) => match self.provider.knows(handout.access_token.expose()) {
                 None => Some("a token that was never given".to_owned()),
-                Some(end) if end <= asked_at => {
+                Some((end, _)) if end <= asked_at => {
                     Some(format!("a token that ended at {end}, asked at {asked_at}"))
+                }
+                Some((_, grant)) if grant < at_least => {
+                    Some(format!("a token of grant {grant}, not {at_least}"))
                 }
                 Some(_) => None,
             },
+            Err(Refusal::ConnectionNotFound) if self.replacing.load(Ordering::SeqCst) => None,
             Err(
                 Refusal::ProviderUnavailable { .. }
                 | Refusal::StoreUnavailable { .. }
@@ -209,6 +238,11 @@ impl Fleet {
             }) if self.manner.spends() => None,
             Err(refusal) => Some(format!("{refusal:?}")),
         }
+    }
+
+    /// True where the connection may be gone.
+    pub fn was_replaced(&self) -> bool {
+        self.replacing.load(Ordering::SeqCst)
     }
 
     /// A worker that runs; to be asked when nothing befalls any more.

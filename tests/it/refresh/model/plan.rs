@@ -49,6 +49,8 @@ pub enum Act {
     Force,
     /// Lets it look for what is due.
     Round,
+    /// Lets it delete the connection, and bring a new grant along in its place.
+    Replace,
     /// Kills it.
     Kill,
     /// Asks it to stop, and kills it when it has.
@@ -103,6 +105,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => Just(Act::Ask),
         3 => Just(Act::Force),
         2 => Just(Act::Round),
+        1 => Just(Act::Replace),
         1 => Just(Act::Kill),
         1 => Just(Act::Stop),
         2 => Just(Act::Start),

@@ -1,10 +1,10 @@
 //! The provider of the model: what it gave, what was spent, and who is using what at this moment.
 
-use super::world::{Base, ModelClock};
+use super::world::ModelClock;
 use grantkeep::domain::Timestamp;
 use grantkeep::ports::{Clock, OutboundRequest, OutboundResponse};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ impl Manner {
 }
 
 struct Given {
+    /// Of which grant it is.
+    grant: usize,
     spent_at: Option<Timestamp>,
     successor: Option<String>,
 }
@@ -65,12 +67,14 @@ struct Use {
 #[derive(Default)]
 struct State {
     refresh: HashMap<String, Given>,
-    /// Access tokens, and when they end.
-    access: HashMap<String, Timestamp>,
+    /// Access tokens: when they end, and of which grant they are.
+    access: HashMap<String, (Timestamp, usize)>,
+    grants: usize,
     live: Vec<Use>,
     count: usize,
-    /// A token was used a second time where that ends the grant.
-    ended: bool,
+    late: usize,
+    /// Grants of which a token was used a second time where that ends them.
+    ended: HashSet<usize>,
     wrong: Vec<String>,
 }
 
@@ -82,12 +86,23 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// It has given one grant, whose refresh token is [`Base::REFRESH`].
+    /// It has given nothing yet.
     pub fn new(manner: Manner, clock: Arc<ModelClock>) -> Self {
-        let mut state = State::default();
-        state.refresh.insert(Base::REFRESH.to_owned(), Given { spent_at: None, successor: None });
-        state.access.insert(Base::ACCESS.to_owned(), clock.now().plus(Duration::from_secs(1)));
-        Self { manner, clock, state: Mutex::new(state) }
+        Self { manner, clock, state: Mutex::default() }
+    }
+
+    /// Gives a new grant, whose access token is about to end: its number, its access token and its refresh token.
+    pub fn connect(&self) -> (usize, String, String) {
+        let end = self.clock.now().plus(Duration::from_secs(1));
+        self.with(|state| {
+            let grant = state.grants;
+            state.grants += 1;
+            let access = format!("access-{}", state.access.len());
+            let refresh = format!("refresh-{}", state.refresh.len());
+            state.access.insert(access.clone(), (end, grant));
+            state.refresh.insert(refresh.clone(), Given { grant, spent_at: None, successor: None });
+            (grant, access, refresh)
+        })
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -109,6 +124,16 @@ impl Provider {
         })
     }
 
+    /// A request leaves a sender that has stood still since it last looked at its clock, and no client can help it.
+    pub fn sent_late(&self) {
+        self.with(|state| state.late += 1);
+    }
+
+    /// How many such there were.
+    pub fn late(&self) -> usize {
+        self.with(|state| state.late)
+    }
+
     /// Its sender has heard.
     pub fn heard(&self, number: usize) {
         self.with(|state| state.live.retain(|one| one.number != number));
@@ -125,9 +150,9 @@ impl Provider {
     pub fn answer(&self, token: &str) -> OutboundResponse {
         let now = self.clock.now();
         self.with(|state| match self.successor(state, token, now) {
-            Some(refresh) => {
+            Some((grant, refresh)) => {
                 let access = format!("access-{}", state.access.len());
-                state.access.insert(access.clone(), now.plus(LIFE));
+                state.access.insert(access.clone(), (now.plus(LIFE), grant));
                 let given = json!({
                     "access_token": access, "refresh_token": refresh, "token_type": "Bearer",
                     "expires_in": LIFE.as_secs(),
@@ -138,36 +163,39 @@ impl Provider {
         })
     }
 
-    /// The refresh token that is given for that one, if any is.
-    fn successor(&self, state: &mut State, token: &str, now: Timestamp) -> Option<String> {
+    /// The refresh token that is given for that one, if any is, and of which grant it is.
+    fn successor(&self, state: &mut State, token: &str, now: Timestamp) -> Option<(usize, String)> {
         let next = format!("refresh-{}", state.refresh.len());
         let given = state.refresh.get_mut(token)?;
+        let grant = given.grant;
         if self.manner == Manner::Kept {
-            return Some(token.to_owned());
+            return Some((grant, token.to_owned()));
         }
         let again = given.spent_at.is_some();
         let in_grace = given.spent_at.is_none_or(|at| now.since(at) < GRACE);
         match self.manner {
-            Manner::Grace { same: true } if again && in_grace => return given.successor.clone(),
+            Manner::Grace { same: true } if again && in_grace => {
+                return Some((grant, given.successor.clone()?));
+            }
             Manner::Grace { .. } if !in_grace => return None,
             Manner::Retried if again => return None,
             Manner::Careful if again => {
                 state.wrong.push(format!("{token} was used a second time"));
-                state.ended = true;
+                state.ended.insert(grant);
             }
             _ => {}
         }
-        if state.ended {
+        if state.ended.contains(&grant) {
             return None;
         }
         given.spent_at = given.spent_at.or(Some(now));
         given.successor = Some(next.clone());
-        state.refresh.insert(next.clone(), Given { spent_at: None, successor: None });
-        Some(next)
+        state.refresh.insert(next.clone(), Given { grant, spent_at: None, successor: None });
+        Some((grant, next))
     }
 
-    /// When an access token ends; none where it was never given.
-    pub fn ends(&self, access: &str) -> Option<Timestamp> {
+    /// When an access token ends, and of which grant it is; none where it was never given.
+    pub fn knows(&self, access: &str) -> Option<(Timestamp, usize)> {
         self.with(|state| state.access.get(access).copied())
     }
 

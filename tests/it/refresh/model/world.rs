@@ -314,9 +314,11 @@ impl Upstream for WayToProvider {
             }
             _ => {}
         }
-        // Who stood still between its last look at the clock and the wire is late, and no client can help it.
         let late = self.clock.monotonic().saturating_sub(called) >= waits;
         let number = (!late).then(|| self.provider.sent(&token, waits));
+        if late {
+            self.provider.sent_late();
+        }
         let (tell, told) = oneshot::channel();
         tokio::spawn(travel(Arc::clone(&self.provider), token, errand, tell));
         let heard = tokio::time::timeout(waits, told).await;
