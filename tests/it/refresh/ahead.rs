@@ -47,17 +47,23 @@ on_both_stores!(what_is_used_is_refreshed_before_it_expires, |stores: Stores| as
 /// A tenant has a turn after the other in a round: however much of it is due, it does not wait for the next one.
 #[tokio::test]
 async fn a_round_goes_on_until_nothing_is_due() {
-    const USERS: u64 = 70;
-    let pace = Duration::from_secs(6);
-    let (stage, clock) = staged(STRICT, &[("refresh.pace", "6s")]).await;
+    /// More than have a turn together.
+    const USERS: u64 = 40;
+    // Half of it lies between two rounds at least.
+    let (stage, clock) = staged(STRICT, &[("refresh.pace", "20s")]).await;
     for number in 0..USERS {
         stage.tenant.connect(&format!("user-{number}")).await;
     }
     clock.pass(Duration::from_mins(56));
-    until("a round has begun", async || stage.counts().refreshes > 0).await;
+    for _ in 0..6000 {
+        if stage.counts().refreshes > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let began = SystemClock::new();
     until("all are refreshed", async || stage.counts().refreshes == USERS).await;
-    assert!(began.monotonic() < pace / 2, "two turns of 32 and a rest in one round");
+    assert!(began.monotonic() < Duration::from_secs(9), "in one round");
 }
 
 #[tokio::test]
