@@ -17,7 +17,12 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(digit(byte >> 4));
+        digits.push(digit(byte & 15));
+    }
+    digits
 }
 
 /// The first 32 bytes of HKDF-Expand (RFC 5869 section 2.3) with SHA-256: a key for one purpose, out of a key whose bytes are

@@ -1,6 +1,7 @@
 //! Random ids: base62, of a fixed length each, safe in URLs, file names and keys.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use arrayvec::ArrayString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What all ids have in common, so that one function of the chance port can make any of them.
 pub trait Id: Sized {
@@ -21,9 +22,8 @@ pub fn is_base62(text: &str) -> bool {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident: $length:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(ArrayString<$length>);
 
         impl $name {
             /// The id as text.
@@ -35,13 +35,22 @@ macro_rules! ids {
         impl Id for $name {
             const LENGTH: usize = $length;
             fn parse(text: &str) -> Option<Self> {
-                (text.len() == $length && is_base62(text)).then(|| Self(text.to_owned()))
+                if text.len() != $length || !is_base62(text) {
+                    return None;
+                }
+                ArrayString::from(text).ok().map(Self)
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
             }
         }
 

@@ -1,6 +1,6 @@
 //! Scripts, called by their hash: as commands of a pipeline, so that what must go before or after one goes with it.
 
-use redis::{Pipeline, ToRedisArgs};
+use redis::Pipeline;
 
 /// A script that the server knows by its hash once it was loaded.
 pub(super) struct Script(redis::Script, &'static str);
@@ -8,8 +8,31 @@ pub(super) struct Script(redis::Script, &'static str);
 /// A call of a script. It holds values of records, so it has no `Debug`.
 pub(super) struct Invocation {
     script: &'static Script,
-    keys: Vec<String>,
-    words: Vec<Vec<u8>>,
+    keys: Words,
+    words: Words,
+}
+
+/// Words one behind the other: a batch has thousands, and each would be an allocation of its own.
+#[derive(Default)]
+pub(super) struct Words {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Words {
+    pub(super) fn push(&mut self, word: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(word.as_ref());
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(&0).chain(&self.ends);
+        begins.zip(&self.ends).filter_map(|(begin, end)| self.bytes.get(*begin..*end))
+    }
 }
 
 /// What a call is sent with.
@@ -29,18 +52,18 @@ impl Script {
     }
 
     pub(super) fn prepare_invoke(&'static self) -> Invocation {
-        Invocation { script: self, keys: Vec::new(), words: Vec::new() }
+        Invocation { script: self, keys: Words::default(), words: Words::default() }
     }
 }
 
 impl Invocation {
     pub(super) fn key(&mut self, key: &str) -> &mut Self {
-        self.keys.push(key.to_owned());
+        self.keys.push(key);
         self
     }
 
-    pub(super) fn arg(&mut self, word: impl ToRedisArgs) -> &mut Self {
-        word.write_redis_args(&mut self.words);
+    pub(super) fn arg(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
+        self.words.push(word);
         self
     }
 
@@ -56,9 +79,9 @@ impl Invocation {
             pipeline.cmd("ASKING");
             place += 1;
         }
-        pipeline.cmd("EVALSHA").arg(self.script.0.get_hash()).arg(self.keys.len()).arg(&self.keys);
-        for word in &self.words {
-            pipeline.arg(word.as_slice());
+        pipeline.cmd("EVALSHA").arg(self.script.0.get_hash()).arg(self.keys.len());
+        for word in self.keys.iter().chain(self.words.iter()) {
+            pipeline.arg(word);
         }
         if let Some((replicas, patience)) = sending.wait {
             pipeline.cmd("WAIT").arg(replicas).arg(patience);

@@ -1,6 +1,6 @@
 //! A batch as the script `apply.lua` reads it. What the arguments mean stands there.
 
-use super::eval::{Invocation, Script};
+use super::eval::{Invocation, Script, Words};
 use crate::domain::Timestamp;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Value, Write};
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ impl Kind {
 struct Call<'a> {
     keys: Vec<&'a str>,
     places: HashMap<&'a str, usize>,
-    words: Vec<Vec<u8>>,
+    words: Words,
     times: Vec<(usize, u128)>,
 }
 
@@ -75,12 +75,14 @@ pub(super) fn invocation(batch: &Batch) -> Invocation {
     for key in &call.keys {
         invocation.key(key);
     }
-    invocation.arg(records).arg(indexes).arg(streams).arg(HEAD + call.words.len() + 1);
-    for word in &call.words {
-        invocation.arg(word.as_slice());
+    for count in [records, indexes, streams, HEAD + call.words.len() + 1] {
+        invocation.arg(count.to_string());
+    }
+    for word in call.words.iter() {
+        invocation.arg(word);
     }
     for (place, span) in call.times {
-        invocation.arg(place).arg(span.to_string());
+        invocation.arg(place.to_string()).arg(span.to_string());
     }
     invocation
 }
@@ -107,8 +109,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn word(&mut self, word: impl Into<Vec<u8>>) {
-        self.words.push(word.into());
+    fn word(&mut self, word: impl AsRef<[u8]>) {
+        self.words.push(word);
     }
 
     fn count(&mut self, count: usize) {

@@ -4,12 +4,16 @@
 //! and no tenant, end user or secret.
 
 mod refresh;
+mod requests;
+mod seen;
 
 pub use refresh::*;
+pub use requests::request;
 
 use crate::domain::ProviderId;
-use metrics::{Gauge, Unit, counter, gauge, histogram};
+use metrics::{Gauge, Unit, counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use seen::Seen;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -161,14 +165,6 @@ fn describe() {
         counter!(ALARMS, "kind" => kind.word()).increment(0);
     }
     counter!(AUDIT_RECORDS, "outcome" => "lost").increment(0);
-}
-
-/// A request was answered. `route` is the pattern, such as `/v1/connections/{id}`.
-pub fn request(route: &'static str, method: &str, status: u16, took: Duration) {
-    const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
-    counter!(REQUESTS, "route" => route, "method" => method, "status" => status.to_string()).increment(1);
-    histogram!(REQUEST_SECONDS, "route" => route).record(took);
 }
 
 /// The provider refused a client secret and took the one before.

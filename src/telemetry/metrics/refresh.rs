@@ -1,7 +1,7 @@
 //! Refreshes and hand-outs in numbers.
 
 use super::Kind::{Counter, Gauge as Level, Seconds};
-use super::{Row, Waiting};
+use super::{Row, Seen, Waiting};
 use crate::domain::ProviderId;
 use metrics::{counter, gauge, histogram};
 use std::time::Duration;
@@ -52,7 +52,11 @@ pub(super) const TABLE: &[Row] = &[
 
 /// A token was handed out; `state` is the `refresh.state` of the answer.
 pub fn handout(provider: &ProviderId, state: &'static str) {
-    counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state).increment(1);
+    thread_local! {
+        static SEEN: Seen<(ProviderId, &'static str), metrics::Counter> = const { Seen::new() };
+    }
+    let find = || counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state);
+    SEEN.with(|seen| seen.with(&(provider.clone(), state), find, |count| count.increment(1)));
 }
 
 /// A refresh ended. `class` is what the provider's answer was: `granted`, `busy`, `not_sent`, `unknown`, `invalid_grant`,
