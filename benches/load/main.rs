@@ -37,7 +37,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(about = "Load on POST /get-access-token, beside a bare handler")]
 struct Options {
-    /// Rounds; each measures all three.
+    /// Rounds; each measures all.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each measurement.
@@ -55,6 +55,9 @@ struct Options {
     /// What the servers log. As they are shipped it is `info`: a line for each request.
     #[arg(long, default_value = "info")]
     log_level: String,
+    /// Only those whose name contains this, beside the bare handler.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Measured starts on each store.
     #[arg(long, default_value_t = 7)]
     starts: usize,
@@ -68,6 +71,29 @@ struct Options {
     #[arg(long, hide = true)]
     bench: bool,
 }
+
+/// A way to run the server.
+struct Variant {
+    name: &'static str,
+    on_redis: bool,
+    settings: &'static [(&'static str, &'static str)],
+}
+
+const UNKEPT: (&str, &str) = ("GRANTKEEP_CACHE__TTL", "0");
+const BEHIND: (&str, &str) = ("GRANTKEEP_AUDIT__HANDOUTS", "behind");
+const UNRECORDED: (&str, &str) = ("GRANTKEEP_AUDIT__HANDOUTS", "off");
+
+/// As it is shipped, and without what costs: what is kept, and the record of each hand-out.
+const VARIANTS: &[Variant] = &[
+    Variant { name: "embedded", on_redis: false, settings: &[] },
+    Variant { name: "embedded, behind", on_redis: false, settings: &[BEHIND] },
+    Variant { name: "embedded, off", on_redis: false, settings: &[UNRECORDED] },
+    Variant { name: "redis", on_redis: true, settings: &[] },
+    Variant { name: "redis, behind", on_redis: true, settings: &[BEHIND] },
+    Variant { name: "redis, off", on_redis: true, settings: &[UNRECORDED] },
+    Variant { name: "redis, unkept", on_redis: true, settings: &[UNKEPT] },
+    Variant { name: "redis, unkept, off", on_redis: true, settings: &[UNKEPT, UNRECORDED] },
+];
 
 /// One that is measured.
 struct Contestant {
@@ -87,28 +113,31 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let redis = Redis::start(&redis_server(&options), folder.path());
-    let stores = [
-        ("embedded", format!("embedded:{}", folder.path().join("data").display()), None),
-        ("redis", redis.url(), Some(redis.pid())),
-    ];
     let mut starts = Vec::new();
     let mut servers = Vec::new();
     let mut contestants = Vec::new();
-    for (name, url, redis) in stores {
-        let mut server = Grantkeep::new(&folder.path().join(name), &url, &options);
+    let wanted = VARIANTS.iter().filter(|variant| variant.name.contains(&options.only));
+    for (number, variant) in wanted.enumerate() {
+        let home = folder.path().join(number.to_string());
+        let embedded = || format!("embedded:{}", home.join("store").display());
+        let url = if variant.on_redis { redis.url(number) } else { embedded() };
+        let mut server = Grantkeep::new(&home, &url, &options, variant.settings);
         server.start();
         let requests = Arc::new(journey::connected(&server, options.users));
-        starts.push((name, measure_starts(&mut server, &requests[0], options.starts)));
+        if variant.settings.is_empty() {
+            starts.push((variant.name, measure_starts(&mut server, &requests[0], options.starts)));
+        }
         contestants.push(Contestant {
-            name,
+            name: variant.name,
             at: server.public,
             server: server.pid(),
-            redis,
+            redis: variant.on_redis.then(|| redis.pid()),
             requests,
             rounds: vec![],
         });
         servers.push(server);
     }
+    assert!(!contestants.is_empty(), "there is no variant `{}`", options.only);
     let answer = http::ask(contestants[0].at, &contestants[0].requests[0]).expect("it answers");
     let bare = Bare::start(answer.body.len(), options.workers);
     let requests = Arc::clone(&contestants[0].requests);
@@ -141,7 +170,7 @@ fn measure(contestants: &mut [Contestant], options: &Options) {
                 span,
             };
             let measured = drive::measure(&load, contestant.server, contestant.redis);
-            eprintln!("round {}: {:<12} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
+            eprintln!("round {}: {:<19} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
             contestant.rounds.push(measured);
         }
     }

@@ -74,8 +74,9 @@ impl Redis {
         redis
     }
 
-    pub fn url(&self) -> String {
-        format!("redis://{}/", self.at)
+    /// One of its sixteen databases.
+    pub fn url(&self, database: usize) -> String {
+        format!("redis://{}/{database}", self.at)
     }
 
     pub fn pid(&self) -> u32 {
@@ -93,10 +94,15 @@ pub struct Grantkeep {
 }
 
 impl Grantkeep {
-    pub fn new(folder: &Path, store: &str, options: &Options) -> Self {
+    pub fn new(
+        folder: &Path,
+        store: &str,
+        options: &Options,
+        further: &[(&'static str, &'static str)],
+    ) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let (public, admin) = (local(free_port()), local(free_port()));
-        let settings = vec![
+        let mut settings = vec![
             ("GRANTKEEP_SERVER__PORT", public.port().to_string()),
             ("GRANTKEEP_SERVER__WORKERS", options.workers.to_string()),
             ("GRANTKEEP_SERVER__DATA_FOLDER", folder.join("data").display().to_string()),
@@ -107,6 +113,7 @@ impl Grantkeep {
             ("GRANTKEEP_UPSTREAM__ALLOW_INSECURE", "true".to_owned()),
             ("GRANTKEEP_LOG__LEVEL", options.log_level.clone()),
         ];
+        settings.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Self { process: None, settings, folder: folder.to_owned(), public, admin }
     }
 

@@ -25,7 +25,7 @@ pub fn heading(options: &Options, answer: usize) {
         "{cores} cores; {} connections, {} end users, {} threads a server, log level {}",
         options.connections, options.users, options.workers, options.log_level
     );
-    println!("{} rounds of {} s, the three in turn\n", options.rounds, options.seconds);
+    println!("{} rounds of {} s, all in turn\n", options.rounds, options.seconds);
     println!("release binary              {size:>7.1} MiB   (claim: under 15)");
 }
 
@@ -45,7 +45,7 @@ pub fn starts(stores: &[(&str, Vec<Start>)]) {
 
 pub fn figures(contestants: &[Contestant]) {
     println!(
-        "\n{:<13}{:>11}{:>9}{:>9}{:>11}{:>11}   ratio to bare",
+        "\n{:<20}{:>11}{:>9}{:>9}{:>11}{:>11}   ratio to bare",
         "medians", "requests/s", "p50 ms", "p99 ms", "server µs", "Redis µs"
     );
     for contestant in contestants {
@@ -53,7 +53,7 @@ pub fn figures(contestants: &[Contestant]) {
         let rates = contestant.rounds.iter().zip(&contestants[0].rounds);
         let ratio = Spread::of(rates.map(|(ours, bare)| ours.rate / bare.rate));
         println!(
-            "{:<13}{:>11.0}{:>9.2}{:>9.2}{:>11}{:>11}   {}",
+            "{:<20}{:>11.0}{:>9.2}{:>9.2}{:>11}{:>11}   {}",
             contestant.name,
             of(|round| round.rate),
             of(|round| round.p50_ms),

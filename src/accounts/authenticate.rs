@@ -11,14 +11,14 @@ use crate::crypto::{hash::same, password};
 use crate::domain::{EmailAddress, Password, Refusal, Secret, Who};
 use crate::ports::ChanceExt;
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Member, Slot};
+use crate::vault::{Along, Authority, Member};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Accounts {
-    /// Proves who calls. `from` is the caller's network address where it is known; the connection of `slot` comes along
-    /// where that costs no further round trip.
+    /// Proves who calls. `from` is the caller's network address where it is known; the slot of `along` is
+    /// read in the same round trip, where there is one.
     ///
     /// Refuses with [`Refusal::Unauthenticated`] whatever was wrong, [`Refusal::OutsideKeyLimits`] a good key from a wrong
     /// network, [`Refusal::RateLimited`] after too many wrong passwords or while too many wait to have theirs checked.
@@ -26,11 +26,11 @@ impl Accounts {
         &self,
         presented: &Presented,
         from: Option<IpAddr>,
-        slot: Option<&Slot>,
+        along: Option<Along<'_>>,
     ) -> Result<Authenticated, Refusal> {
         match presented {
             Presented::Key(key) => {
-                let outcome = self.by_key(key, from, slot).await;
+                let outcome = self.by_key(key, from, along).await;
                 // A good key is counted with its request: this is the hot path.
                 if let Err(refusal) = &outcome {
                     metrics::login("key", refusal.code());
@@ -40,7 +40,7 @@ impl Accounts {
             Presented::Password { email, password } => {
                 let outcome = self.by_password(email, &rules::normalized(password), from).await;
                 metrics::login("password", outcome.as_ref().map_or_else(Refusal::code, |_| "ok"));
-                Ok(Authenticated { caller: outcome?, connection: None })
+                Ok(Authenticated { caller: outcome?, slot: None })
             }
         }
     }
@@ -49,10 +49,10 @@ impl Accounts {
         &self,
         key: &Secret,
         from: Option<IpAddr>,
-        slot: Option<&Slot>,
+        along: Option<Along<'_>>,
     ) -> Result<Authenticated, Refusal> {
         let text = ApiKeyText::parse(key).ok_or(Refusal::Unauthenticated)?;
-        let (record, connection) = self.vault.key_and_connection(&text.tenant, &text.id, slot).await?;
+        let (record, slot) = self.vault.key_and_slot(&text.tenant, &text.id, along).await?;
         let record = record
             .filter(|record| same(record.secret_hash.as_bytes(), text.secret_hash().as_bytes()))
             .ok_or(Refusal::Unauthenticated)?;
@@ -60,11 +60,11 @@ impl Accounts {
             tracing::debug!(tenant = %text.tenant, key = %text.id, "an expired API key was refused");
             return Err(Refusal::Unauthenticated);
         }
-        let authority = Authority::proven(text.tenant, Who::Key(record.id).at(from));
-        let caller = Caller::key(authority, record.limits);
+        let authority = Authority::proven(text.tenant, Who::Key(text.id).at(from));
+        let caller = Caller::key(authority, record.limits.clone());
         caller.may_call_from(from)?;
-        let connection = slot.map(|_| connection.and_then(|read| read.proven_by(caller.authority())));
-        Ok(Authenticated { caller, connection })
+        let slot = slot.and_then(|read| read.proven_by(caller.authority()));
+        Ok(Authenticated { caller, slot })
     }
 
     async fn by_password(

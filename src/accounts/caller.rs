@@ -1,7 +1,7 @@
 //! Callers: what a request carried, and who it turned out to be.
 
 use crate::domain::{KeyScope, KeyScopes, Password, ProviderId, Refusal, Secret, Who};
-use crate::vault::{ApiKeyLimits, Authority, Connection};
+use crate::vault::{ApiKeyLimits, Authority, SlotRead};
 use std::net::IpAddr;
 
 /// What a request carried, unchecked. Without `Debug`: nothing of it belongs in a log.
@@ -28,9 +28,8 @@ pub struct Caller {
 pub struct Authenticated {
     /// The caller.
     pub caller: Caller,
-    /// The connection of the slot asked for: `None` where it was not read (no slot, or a password), `Some(None)` where it
-    /// was read and there is none.
-    pub connection: Option<Option<Connection>>,
+    /// The slot asked for; none where it was not read (no slot, or a password).
+    pub slot: Option<SlotRead>,
 }
 
 impl Caller {

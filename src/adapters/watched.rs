@@ -163,6 +163,10 @@ impl Store for Watched {
         self.store.listen(runtime)
     }
 
+    fn hearing(&self) -> Option<u64> {
+        self.store.hearing()
+    }
+
     /// Asks for the time as well, where it has not been heard yet: before a server has written anything it must know it.
     async fn ping(&self) -> Result<(), StoreError> {
         self.seen(self.store.ping().await)?;

@@ -19,7 +19,7 @@ use crate::jobs::{self, Job};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
-use crate::vault::{AuditOptions, Keyring, Vault};
+use crate::vault::{AuditOptions, HotOptions, Keyring, Vault};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +115,8 @@ pub(super) async fn open_vault(
     }
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
     let vault = Vault::new(store, clock, Arc::clone(chance), keyring(settings)?);
+    let memory = u64::try_from(settings.cache.memory).unwrap_or(u64::MAX);
+    let vault = vault.keeping(HotOptions { ttl: settings.cache.ttl, memory });
     Ok((vault.telling_refreshes(settings.events.refreshed), opened))
 }
 
@@ -135,6 +137,9 @@ async fn compose(
     let instance = instance::hold(&settings.server.data_folder, &*chance)?;
     let audit = AuditOptions { instance: instance.id.clone(), retention: settings.audit.retention };
     vault.write_audit(audit, tasks);
+    if !settings.cache.ttl.is_zero() {
+        vault.heed(&tasks.runtime());
+    }
     let ports = BrokerPorts {
         clock: Arc::clone(&clock),
         chance: Arc::clone(&chance),
@@ -218,6 +223,7 @@ fn broker_settings(settings: &Settings, instance: &Instance) -> BrokerSettings {
         ahead_at_once: settings.refresh.background_at_once,
         hold: settings.refresh.hold,
         epoch: settings.refresh.epoch,
+        handouts: settings.audit.handouts,
         instance: instance.id.clone(),
     }
 }

@@ -90,7 +90,7 @@ impl Broker {
             let is_new = connection.created_at == connection.connected_at;
             let action = if is_new { Action::ConnectionCreated } else { Action::ConnectionReconnected };
             let made = connection.slot.named_in(Deed::done(action)).about("connection", &connection.id);
-            audit.note(made.about("generation", connection.generation));
+            audit.note(&made.about("generation", connection.generation));
             deed = deed.about("connection", &connection.id);
         }
         Ok(audit.record(deed).await?)

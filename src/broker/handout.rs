@@ -7,11 +7,10 @@ use super::Broker;
 use super::refresh::{Ask, Landed, Target};
 use crate::catalog::{OldAccess, Provider, RefreshWith};
 use crate::domain::{
-    AccessToken, Account, Action, ConnectionId, Deed, ReauthorizationReason, Refusal, Scopes, Timestamp,
+    AccessToken, Action, Deed, HandoutRecords, ReauthorizationReason, Refusal, Scopes, Timestamp,
 };
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Connection, Slot, Status};
-use std::collections::BTreeMap;
+use crate::vault::{Authority, Connection, Slot, SlotRead, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,16 +30,12 @@ pub struct Wish {
 #[expect(missing_docs, reason = "the fields are those of section 2.9 of the design")]
 pub struct Handout {
     pub access_token: AccessToken,
-    pub token_type: String,
     pub expires_at: Option<Timestamp>,
     /// Whole seconds.
     pub expires_in: Option<u64>,
-    pub scopes: Scopes,
     pub missing_scopes: Scopes,
-    pub connection: ConnectionId,
-    pub generation: u64,
-    pub account: Account,
-    pub metadata: BTreeMap<String, String>,
+    /// Where it comes from.
+    pub connection: Arc<Connection>,
     pub refresh: RefreshState,
 }
 
@@ -66,32 +61,38 @@ impl Broker {
     pub async fn token_refused(&self, by: &Authority, slot: &Slot, refusal: &Refusal) {
         let deed = slot.named_in(Deed { outcome: refusal.code(), ..Deed::done(Action::TokenHandedOut) });
         let audit = self.vault.audit(by);
-        if matches!(refusal, Refusal::StoreUnavailable { .. }) {
+        let behind = self.settings.handouts != HandoutRecords::Before;
+        if behind || matches!(refusal, Refusal::StoreUnavailable { .. }) {
             // Nobody waits for a store that was just seen not to answer.
-            audit.note(deed);
+            audit.note(&deed);
         } else if let Err(error) = audit.record(deed).await {
             tracing::error!(%error, "a refused hand-out is not recorded");
         }
     }
 
-    /// Records a hand-out before the token leaves; where that cannot be, none leaves.
+    /// Records a hand-out, as the settings say before the token leaves: where that cannot be, none leaves.
     async fn recorded(&self, by: &Authority, slot: &Slot, handout: Handout) -> Result<Handout, Refusal> {
         let deed = slot
             .named_in(Deed::done(Action::TokenHandedOut))
-            .about("connection", &handout.connection)
-            .about("generation", handout.generation)
+            .about("connection", &handout.connection.id)
+            .about("generation", handout.connection.generation)
             .about("refresh", handout.refresh.state);
-        self.vault.audit(by).record(deed).await?;
+        let audit = self.vault.audit(by);
+        match self.settings.handouts {
+            HandoutRecords::Before => audit.record_first(deed).await?,
+            HandoutRecords::Behind => audit.note_or_wait(deed).await?,
+            HandoutRecords::Off => {}
+        }
         Ok(handout)
     }
 
-    /// A token for a slot. `read` is what the caller has already read of it: `Some(None)` means that there is no connection.
+    /// A token for a slot. `read` is what the caller has already read of it.
     pub async fn access_token(
         self: &Arc<Self>,
         by: &Authority,
         slot: &Slot,
         wish: Wish,
-        read: Option<Option<Connection>>,
+        read: Option<SlotRead>,
     ) -> Result<Handout, Refusal> {
         let outcome = self.token_for(by, slot, wish, read).await;
         let outcome = match outcome {
@@ -109,21 +110,23 @@ impl Broker {
         outcome
     }
 
-    #[expect(clippy::option_option, reason = "not read, and read and absent, are two things")]
     async fn token_for(
         self: &Arc<Self>,
         by: &Authority,
         slot: &Slot,
         wish: Wish,
-        read: Option<Option<Connection>>,
+        read: Option<SlotRead>,
     ) -> Result<Handout, Refusal> {
         let provider = self.provider(&slot.provider)?;
-        let connection = match read {
+        let SlotRead { connection, enabled } = match read {
             Some(read) => read,
-            None => self.vault.connections(by).find(slot).await?,
+            None => self.vault.connections(by).slot(slot, wish.force_refresh).await?,
         };
         let connection = self.as_known(by, connection.ok_or(Refusal::ConnectionNotFound)?).await;
         check_status(&connection)?;
+        if !enabled {
+            return Err(not_enabled());
+        }
         let target = wish.token.map_or(Target::Main, Target::More);
         let held = self.held(by, &connection, &target).await?;
         let now = self.ports.clock.now();
@@ -132,11 +135,16 @@ impl Broker {
         if fresh && !wish.force_refresh {
             let state = resting_state(&connection, &provider, &held);
             self.note_use(by, &connection);
-            return self.hand_out(by, &connection, &target, state).await;
+            return self.hand_out(by, connection, &target, state).await;
         }
         if !held.renewable {
-            return self.unrenewable(by, &connection, &target, held.lives_for(Duration::ZERO, now)).await;
+            return self.unrenewable(by, connection, &target, held.lives_for(Duration::ZERO, now)).await;
         }
+        // A refresh that began before the request came must not pass for a later one because what was kept is older.
+        let connection = match wish.min_ttl {
+            Some(_) => self.vault.connections(by).find(slot).await?.map_or(connection, Arc::new),
+            None => connection,
+        };
         let ask = Ask {
             by: by.clone(),
             slot: slot.clone(),
@@ -154,7 +162,7 @@ impl Broker {
     async fn after_refresh(
         &self,
         by: &Authority,
-        before: Connection,
+        before: Arc<Connection>,
         target: &Target,
         landed: Landed,
     ) -> Result<Handout, Refusal> {
@@ -162,11 +170,9 @@ impl Broker {
             Landed::Fresh(connection) => {
                 // The same generation: it may not be refreshed yet, or was read anew.
                 let state = if connection.generation == before.generation { "fresh" } else { "refreshed" };
-                return self.hand_out(by, &connection, target, RefreshState::plain(state)).await;
+                return self.hand_out(by, connection.into(), target, RefreshState::plain(state)).await;
             }
-            Landed::Kept(connection, refusal) => {
-                (connection.map_or(before, |connection| *connection), refusal)
-            }
+            Landed::Kept(connection, refusal) => (connection.map_or(before, Arc::from), refusal),
         };
         let final_word =
             matches!(refusal, Refusal::ReauthorizationRequired { .. } | Refusal::ConnectionNotFound);
@@ -187,13 +193,13 @@ impl Broker {
             (connection.trouble.retry_at, last.unwrap_or_else(|| refusal.code().to_owned()))
         };
         let state = RefreshState { state: word, retry_at, error: Some(error) };
-        self.hand_out(by, &connection, target, state).await
+        self.hand_out(by, connection, target, state).await
     }
 
     async fn unrenewable(
         &self,
         by: &Authority,
-        connection: &Connection,
+        connection: Arc<Connection>,
         target: &Target,
         lives: bool,
     ) -> Result<Handout, Refusal> {
@@ -209,15 +215,15 @@ impl Broker {
     async fn hand_out(
         &self,
         by: &Authority,
-        connection: &Connection,
+        connection: Arc<Connection>,
         target: &Target,
         refresh: RefreshState,
     ) -> Result<Handout, Refusal> {
         let connections = self.vault.connections(by);
         let (access_token, expires_at) = match target {
-            Target::Main => (connections.access_token(connection).await?, connection.expires_at),
+            Target::Main => (connections.access_token(&connection).await?, connection.expires_at),
             Target::More(name) => {
-                let mut tokens = connections.open(connection).await?;
+                let mut tokens = connections.open(&connection).await?;
                 let token = tokens.more.remove(name).ok_or_else(|| no_such_token(name))?;
                 (token.access, token.expires_at)
             }
@@ -225,15 +231,10 @@ impl Broker {
         let now = self.ports.clock.now();
         Ok(Handout {
             access_token,
-            token_type: connection.token_type.clone(),
             expires_at,
             expires_in: expires_at.map(|end| end.since(now).as_secs()),
-            scopes: connection.scopes.clone(),
             missing_scopes: connection.requested_scopes.missing_from(&connection.scopes),
-            connection: connection.id.clone(),
-            generation: connection.generation,
-            account: connection.slot.account.clone(),
-            metadata: connection.metadata.clone(),
+            connection,
             refresh,
         })
     }
@@ -326,6 +327,11 @@ fn resting_state(connection: &Connection, provider: &Provider, held: &Held) -> R
         _ if held.renewable => RefreshState::plain("fresh"),
         _ => RefreshState::plain("none"),
     }
+}
+
+/// The tenant took the provider away.
+pub(super) fn not_enabled() -> Refusal {
+    Refusal::IntegrationMisconfigured { error: "not_enabled".to_owned() }
 }
 
 fn no_such_token(name: &str) -> Refusal {

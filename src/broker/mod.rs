@@ -36,7 +36,7 @@ pub use page::{Asked, Refused, Start, Way};
 pub use refresh::AheadSettings;
 
 use crate::catalog::{Catalog, Provider};
-use crate::domain::{Deed, InstanceId, ProviderId, Refusal, TenantId};
+use crate::domain::{Deed, HandoutRecords, InstanceId, ProviderId, Refusal, TenantId};
 use crate::ports::{Chance, ChanceExt, Clock, Outages, Pages, Tasks, Upstream};
 use crate::vault::{Authority, Integration, Vault, VaultError};
 use std::future::Future;
@@ -74,6 +74,8 @@ pub struct BrokerSettings {
     pub hold: bool,
     /// How often it is looked whether the store is as far as it was.
     pub epoch: Duration,
+    /// When hand-outs are recorded.
+    pub handouts: HandoutRecords,
     /// This server's own id.
     pub instance: InstanceId,
 }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use fault::{ConfigFaults, Fault};
 
-use crate::domain::Secret;
+use crate::domain::{HandoutRecords, Secret};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ pub struct Settings {
     pub admin: Admin,
     /// Where records live.
     pub store: Store,
+    /// What is kept of it in memory.
+    pub cache: Cache,
     /// The master keys.
     pub vault: Vault,
     /// Where mails go.
@@ -127,6 +129,15 @@ pub enum StoreUrl {
         /// Whether sentinels say who the master is.
         sentinel: bool,
     },
+}
+
+/// What is kept of the store in memory.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The longest that something counts without being read again; zero where nothing is kept.
+    pub ttl: Duration,
+    /// Bytes, about.
+    pub memory: usize,
 }
 
 /// What everything else is sealed under.
@@ -252,6 +263,8 @@ pub struct Tenants {
 pub struct Audit {
     /// How long records are kept; for ever where none is given.
     pub retention: Option<Duration>,
+    /// When hand-outs are recorded.
+    pub handouts: HandoutRecords,
     /// How often heads are logged.
     pub heads: Duration,
 }

@@ -2,18 +2,23 @@
 
 use super::reader::Reader;
 use super::{
-    Admin, Audit, Events, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store,
+    Admin, Audit, Cache, Events, Limits, Log, Mail, MailRoute, Providers, Refresh, Server, Settings, Store,
     StoreUrl, Tenants, Trace, Upstream, Vault, parse,
 };
+use crate::domain::HandoutRecords;
 use std::net::IpAddr;
+use std::time::Duration;
 use url::Url;
 
 /// Stands in the `From` of mails that never leave the machine (RFC 2606 section 2).
 const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 
+/// The longest that anything is believed that nobody told otherwise.
+const LONGEST_KEPT: Duration = Duration::from_secs(5);
+
 /// Reads every section, so that the faults of all are found, and then compares them.
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
-    let (server, admin, store, vault) = (server(r), admin(r), store(r), vault(r));
+    let (server, admin, store, cache, vault) = (server(r), admin(r), store(r), cache(r), vault(r));
     let (mail, providers, upstream) = (mail(r), providers(r), upstream(r));
     let (refresh, tenants, audit, events) = (refresh(r), tenants(r), audit(r), events(r));
     let (limits, log, trace) = (limits(r), log(r), trace(r));
@@ -40,6 +45,7 @@ pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
         server: server?,
         admin: admin?,
         store: store?,
+        cache: cache?,
         vault: vault?,
         mail: mail?,
         providers: providers?,
@@ -133,6 +139,17 @@ fn store(r: &mut Reader) -> Option<Store> {
         sentinel_login,
         replicas: replicas?,
     })
+}
+
+fn cache(r: &mut Reader) -> Option<Cache> {
+    let ttl = r.read("cache.ttl", |text| match (text, parse::duration(text)) {
+        ("0", _) => Ok(Duration::ZERO),
+        (_, Ok(ttl)) if ttl > LONGEST_KEPT => Err("must be 5s at most".to_owned()),
+        (_, Ok(ttl)) => Ok(ttl),
+        (_, Err(problem)) => Err(format!("{problem}; 0 keeps nothing")),
+    });
+    let memory = r.read("cache.memory", parse::size);
+    Some(Cache { ttl: ttl?, memory: memory? })
 }
 
 fn vault(r: &mut Reader) -> Option<Vault> {
@@ -234,7 +251,10 @@ fn tenants(r: &mut Reader) -> Option<Tenants> {
 fn audit(r: &mut Reader) -> Option<Audit> {
     let retention = r.read("audit.retention", retention);
     let heads = r.read("audit.heads", parse::duration);
-    Some(Audit { retention: retention?, heads: heads? })
+    let handouts = r.read("audit.handouts", |text| {
+        HandoutRecords::parse(text).ok_or_else(|| format!("`{text}` is none of before, behind and off"))
+    });
+    Some(Audit { retention: retention?, handouts: handouts?, heads: heads? })
 }
 
 fn events(r: &mut Reader) -> Option<Events> {
@@ -243,7 +263,7 @@ fn events(r: &mut Reader) -> Option<Events> {
     Some(Events { retention: kept?, refreshed: refreshed? })
 }
 
-fn retention(text: &str) -> Result<Option<std::time::Duration>, String> {
+fn retention(text: &str) -> Result<Option<Duration>, String> {
     match text {
         "0" => Ok(None),
         _ => {

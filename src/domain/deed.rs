@@ -31,6 +31,30 @@ pub struct Actor {
     pub request: Option<String>,
 }
 
+/// When the hand-out of a token is recorded. What is refused is recorded in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HandoutRecords {
+    /// Before the token leaves.
+    #[default]
+    Before,
+    /// A moment later.
+    Behind,
+    /// Never.
+    Off,
+}
+
+impl HandoutRecords {
+    /// The word for it in settings.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "before" => Some(Self::Before),
+            "behind" => Some(Self::Behind),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 /// Where a request came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {

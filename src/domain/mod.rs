@@ -12,7 +12,7 @@ mod scopes;
 mod secret;
 mod time;
 
-pub use deed::{Action, Actor, Deed, Origin, Who};
+pub use deed::{Action, Actor, Deed, HandoutRecords, Origin, Who};
 pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Event, EventKind};
 pub use id::{

@@ -6,7 +6,7 @@ use super::{State, address, credentials};
 use crate::accounts::{Accounts, Authenticated, Caller};
 use crate::broker::{Broker, Refused};
 use crate::domain::{Id, Origin, ProviderId, Refusal, Timestamp};
-use crate::vault::Slot;
+use crate::vault::Along;
 use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderName};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -117,8 +117,8 @@ impl Call {
         wants_json(&self.request)
     }
 
-    /// Proves the caller and that the route's scope is theirs. With a slot, the connection comes in the same round trip.
-    pub(super) async fn authenticate(&self, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
+    /// Proves the caller and that the route's scope is theirs. With a slot, what is in it comes in the same round trip.
+    pub(super) async fn authenticate(&self, along: Option<Along<'_>>) -> Result<Authenticated, Refusal> {
         // A handler of the wrong kind for its route lets nobody in.
         let scope = match self.route.access {
             Access::Caller(scope) => Some(scope),
@@ -130,10 +130,10 @@ impl Call {
             None if self.body.is_empty() => return Err(Refusal::Unauthenticated),
             None => credentials::take_from(&mut self.untyped()?)?.ok_or(Refusal::Unauthenticated)?,
         };
-        let authenticated = self.accounts().authenticate(&presented, self.client(), slot).await?;
+        let authenticated = self.accounts().authenticate(&presented, self.client(), along).await?;
         scope.map_or(Ok(()), |scope| authenticated.caller.may(scope))?;
-        let Authenticated { caller, connection } = authenticated;
-        Ok(Authenticated { caller: caller.in_request(&self.request_id), connection })
+        let Authenticated { caller, slot } = authenticated;
+        Ok(Authenticated { caller: caller.in_request(&self.request_id), slot })
     }
 
     /// The caller of a route that needs one.

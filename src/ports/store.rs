@@ -371,6 +371,13 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// The number of the unbroken time, up to now, in which this process has heard at once of whatever a batch told. None
+    /// while that is not so, and where nobody listens. Whoever keeps something until it is told of a change may go by it:
+    /// while the number is the same, nothing was missed. A store that is this process's alone has one such time.
+    fn hearing(&self) -> Option<u64> {
+        None
+    }
+
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<(), StoreError>;
 }

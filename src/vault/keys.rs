@@ -3,11 +3,12 @@
 use super::Slot;
 use crate::crypto::hash::sha256_hex;
 use crate::domain::{
-    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, InstanceId, MailId, MemberId, ProviderId,
+    Account, ApiKeyId, ConnectionId, EmailAddress, EndUserId, Id, InstanceId, MailId, MemberId, ProviderId,
     SessionId, TenantId, Timestamp,
 };
 use crate::ports::store::Key;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 
 /// What stays as it is in a part of a name: RFC 3986 section 2.3 unreserved characters.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -21,12 +22,13 @@ const MAIL_SHARDS: u16 = 8;
 /// How many parts the hints have. A server looks through all of them every few seconds.
 const DUE_SHARDS: u16 = 16;
 
-fn part(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, PART)
+fn part(text: &str) -> Cow<'_, str> {
+    // Where nothing is to be encoded, this borrows.
+    utf8_percent_encode(text, PART).into()
 }
 
 fn unpart(text: &str) -> Option<String> {
-    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 pub(super) fn tenant(tenant: &TenantId) -> Key {
@@ -60,6 +62,41 @@ pub(super) fn integrations(tenant: &TenantId) -> Key {
 
 pub(super) fn connection(tenant: &TenantId, slot: &Slot) -> Key {
     Key::of_tenant(tenant, &format!("connection:{}", slot_member(slot)))
+}
+
+/// What a record is that hand-outs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HotKind {
+    ApiKey,
+    Connection,
+    Integration,
+}
+
+/// What a record of that name is, if hand-outs read it.
+pub(super) fn hot_kind(name: &str) -> Option<HotKind> {
+    let (kind, _) = of_a_tenant(name)?.split_once(':')?;
+    match kind {
+        "api-key" => Some(HotKind::ApiKey),
+        "connection" => Some(HotKind::Connection),
+        "integration" => Some(HotKind::Integration),
+        _ => None,
+    }
+}
+
+/// Whether servers keep anything of a record of that name.
+pub(super) fn is_kept(name: &str) -> bool {
+    hot_kind(name).is_some() || of_a_tenant(name) == Some("tenant")
+}
+
+/// The tenant whose own record has that name.
+pub(super) fn tenant_of(name: &str) -> Option<TenantId> {
+    TenantId::parse(name.strip_prefix("gk:{")?.strip_suffix("}:tenant")?)
+}
+
+/// What comes after `gk:{<tenant>}:`.
+fn of_a_tenant(name: &str) -> Option<&str> {
+    let (tenant, rest) = name.strip_prefix("gk:{")?.split_once("}:")?;
+    (tenant.len() == TenantId::LENGTH).then_some(rest)
 }
 
 /// The `<provider>:<end user>:<account>` in the name of a connection's record.

@@ -14,6 +14,7 @@ mod epoch;
 mod error;
 mod events;
 mod fields;
+mod hot;
 mod integrations;
 mod keyring;
 mod keys;
@@ -41,6 +42,7 @@ pub use due::{Due, DueHint, DueSlot};
 pub use epoch::{Epoch, Epochs, Hold, Judgement, Reached, judge};
 pub use error::VaultError;
 pub use events::{EventFilter, EventRecord, Events};
+pub use hot::HotOptions;
 pub use integrations::{
     Finish, Integration, IntegrationDraft, IntegrationSecrets, Integrations, NewSecret, PreviousSecret,
     SecretDraft,
@@ -62,10 +64,31 @@ use crate::ports::{Chance, Clock};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// What a hand-out from a slot goes by.
+#[derive(Clone, Debug)]
+pub struct SlotRead {
+    /// What is in the slot.
+    pub connection: Option<Arc<Connection>>,
+    /// Whether the tenant has the provider enabled.
+    pub enabled: bool,
+}
+
+/// A slot that is to be read along with something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Along<'a> {
+    /// Which.
+    pub slot: &'a Slot,
+    /// What was kept of it will not do.
+    pub anew: bool,
+}
 
 /// Everything that is kept, behind types.
 pub struct Vault {
+    /// What is below `hot`: a write here is a write there.
     store: Arc<dyn Store>,
+    hot: Arc<hot::Hot>,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
     keyring: Keyring,
@@ -85,7 +108,17 @@ impl Vault {
         keyring: Keyring,
     ) -> Self {
         let (data_keys, trail, hints) = (data_keys::Cache::new(), OnceLock::new(), due::Hints::new());
-        Self { store, clock, chance, keyring, data_keys, trail, hints, tells_refreshes: false }
+        let hot = Arc::new(hot::Hot::new(store, Arc::clone(&clock), HotOptions::default()));
+        let store: Arc<dyn Store> = hot.clone();
+        Self { store, hot, clock, chance, keyring, data_keys, trail, hints, tells_refreshes: false }
+    }
+
+    /// Keeps what hand-outs read; goes with [`Self::heed`], without which nothing would be kept on a store that several share.
+    #[must_use]
+    pub fn keeping(mut self, options: HotOptions) -> Self {
+        self.hot = Arc::new(hot::Hot::new(self.hot.below(), Arc::clone(&self.clock), options));
+        self.store = self.hot.clone();
+        self
     }
 
     /// Makes an event of each refresh, too.
@@ -170,23 +203,49 @@ impl Vault {
         MasterKeys::new(self)
     }
 
-    /// An API key's record and, where asked for, the connection of a slot: one round trip, nothing proven yet.
-    pub async fn key_and_connection(
+    /// An API key's record and, where asked for, what a hand-out from a slot goes by: one round trip at most, nothing proven
+    /// yet.
+    pub async fn key_and_slot(
         &self,
         tenant: &TenantId,
         id: &ApiKeyId,
-        slot: Option<&Slot>,
-    ) -> Result<(Option<ApiKey>, Option<Unproven<Connection>>), VaultError> {
+        along: Option<Along<'_>>,
+    ) -> Result<(Option<Arc<ApiKey>>, Option<Unproven<SlotRead>>), VaultError> {
         let key = keys::api_key(tenant, id);
-        let Some(slot) = slot else {
+        let Some(Along { slot, anew }) = along else {
             let record = self.store.get(&key).await?;
-            return Ok((record.map(|r| api_keys::read(&key, &r)).transpose()?, None));
+            return Ok((record.map(|r| api_keys::read(&key, &r)).transpose()?.map(Arc::new), None));
         };
-        let place = keys::connection(tenant, slot);
-        let mut records = self.store.get_many(&[&key, &place]).await?.into_iter();
-        let api_key = records.next().flatten().map(|r| api_keys::read(&key, &r)).transpose()?;
-        let connection = records.next().flatten().map(|r| connections::read(&place, &r)).transpose()?;
-        Ok((api_key, connection.map(|c| Unproven::new(tenant.clone(), c))))
+        let (place, integration) =
+            (keys::connection(tenant, slot), keys::integration(tenant, &slot.provider));
+        let [key, connection, enabled] = self.hot.recall([&key, &place, &integration], anew).await?;
+        let read =
+            SlotRead { connection: connection.and_then(hot::Kept::connection), enabled: enabled.is_some() };
+        Ok((key.and_then(hot::Kept::api_key), Some(Unproven::new(tenant.clone(), read))))
+    }
+
+    /// Forgets what is kept when the store tells of it, as long as `runtime` runs. To be called once.
+    pub fn heed(self: &Arc<Self>, runtime: &Handle) {
+        let Some(mut told) = self.listen(runtime) else { return };
+        let vault = Arc::downgrade(self);
+        runtime.spawn(async move {
+            loop {
+                let notice = told.recv().await;
+                let Some(vault) = vault.upgrade() else { return };
+                match notice {
+                    Ok(Notice::Changed(name)) => vault.forget(&name),
+                    Ok(Notice::Missed) | Err(RecvError::Lagged(_)) => vault.hot.forget_all(),
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+
+    fn forget(&self, name: &str) {
+        self.hot.forget(name);
+        if let Some(tenant) = keys::tenant_of(name) {
+            self.data_keys.forget(&tenant);
+        }
     }
 
     /// What the store tells of changes; none where it tells nobody.

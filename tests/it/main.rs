@@ -17,6 +17,7 @@ mod commands;
 mod cut_short;
 mod deploy;
 mod journey;
+mod kept;
 mod key_rotation;
 mod mail;
 mod odd_returns;

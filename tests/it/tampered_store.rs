@@ -25,7 +25,7 @@ async fn alarms(app: &App) -> u64 {
 #[tokio::test]
 async fn a_connection_moved_to_another_end_users_place_opens_nothing() {
     let redis = Arc::new(RedisServer::start(&[]));
-    let app = App::start(Stores::Redis(Arc::clone(&redis))).await;
+    let app = App::start_with(Stores::Redis(Arc::clone(&redis)), &[("cache.ttl", "0")]).await;
     let sandbox = sandbox(HOUR).await;
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);
@@ -50,7 +50,7 @@ async fn a_connection_moved_to_another_end_users_place_opens_nothing() {
 #[tokio::test]
 async fn a_connection_that_does_not_open_can_be_deleted() {
     let redis = Arc::new(RedisServer::start(&[]));
-    let app = App::start(Stores::Redis(Arc::clone(&redis))).await;
+    let app = App::start_with(Stores::Redis(Arc::clone(&redis)), &[("cache.ttl", "0")]).await;
     let sandbox = sandbox(HOUR).await;
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);

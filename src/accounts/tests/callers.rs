@@ -27,10 +27,10 @@ async fn a_key_and_a_connection_are_one_round_trip() {
     house.reads();
     let found = house.bearer(text.expose(), Some(&slot)).await.unwrap();
     assert_eq!(house.reads(), 1);
-    assert!(matches!(found.connection, Some(None)));
+    assert!(found.slot.is_some_and(|slot| slot.connection.is_none() && !slot.enabled));
     assert_eq!(found.caller.who(), &Who::Key(made.id));
     assert_eq!(found.caller.authority().tenant(), ada.authority().tenant());
-    assert!(house.bearer(text.expose(), None).await.unwrap().connection.is_none());
+    assert!(house.bearer(text.expose(), None).await.unwrap().slot.is_none());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::adapters::system::SystemChance;
 use crate::domain::{EmailAddress, Origin, Password, Refusal, Secret, Ticket, Timestamp};
 use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk};
 use crate::ports::{Mail, MailError};
-use crate::vault::{Activation, AuditOptions, Keyring, Slot};
+use crate::vault::{Activation, Along, AuditOptions, Keyring, Slot};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -224,7 +224,8 @@ impl House {
 
     async fn bearer(&self, key: &str, slot: Option<&Slot>) -> Result<Authenticated, Refusal> {
         let from: IpAddr = "192.0.2.1".parse().unwrap();
-        self.accounts.authenticate(&Presented::Key(Secret::new(key)), Some(from), slot).await
+        let along = slot.map(|slot| Along { slot, anew: false });
+        self.accounts.authenticate(&Presented::Key(Secret::new(key)), Some(from), along).await
     }
 
     fn writes(&self) -> usize {

@@ -194,6 +194,10 @@ impl Store for RedisStore {
         Some(self.notices.listen(&self.asker.topology, self.patience, runtime))
     }
 
+    fn hearing(&self) -> Option<u64> {
+        self.notices.hearing()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         let probes = self.asker.topology.probes().await?;
         try_join_all(probes.iter().map(|probe| self.ping_at(probe))).await.map(drop)

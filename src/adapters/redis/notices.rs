@@ -5,6 +5,7 @@
 use super::topology::Topology;
 use crate::ports::store::{Notice, StoreError};
 use futures_util::StreamExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -21,7 +22,30 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// Passes on what is told.
 #[derive(Default)]
-pub(super) struct Notices(OnceLock<Sender<Notice>>);
+pub(super) struct Notices {
+    sender: OnceLock<Sender<Notice>>,
+    ear: Arc<Ear>,
+}
+
+/// Whether anything is heard: a number that is odd while it is, and grows whenever that begins or ends.
+#[derive(Default)]
+struct Ear(AtomicU64);
+
+/// Held while it hears.
+struct Hearing<'a>(&'a Ear);
+
+impl<'a> Hearing<'a> {
+    fn begin(ear: &'a Ear) -> Self {
+        ear.0.fetch_add(1, Ordering::AcqRel);
+        Self(ear)
+    }
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
 
 impl Notices {
     /// A further listener; the first one opens the connection.
@@ -31,14 +55,20 @@ impl Notices {
         patience: Duration,
         runtime: &Handle,
     ) -> Receiver<Notice> {
-        let sender = self.0.get_or_init(|| {
+        let sender = self.sender.get_or_init(|| {
             let (sender, _) = channel(BEHIND);
-            let (told, topology) = (sender.clone(), Arc::clone(topology));
+            let (told, topology, ear) = (sender.clone(), Arc::clone(topology), Arc::clone(&self.ear));
             runtime.spawn(async move {
-                let mut pause = PAUSE.0;
+                let (mut pause, mut said) = (PAUSE.0, None);
                 for turn in 0_usize.. {
-                    if let Err(error) = hear(&topology, turn, patience, &told, &mut pause).await {
-                        tracing::warn!(%error, "what the store tells is not heard at the moment; who waits looks by itself");
+                    let heard = ear.0.load(Ordering::Acquire);
+                    if let Err(error) = hear(&topology, turn, patience, (&told, &ear), &mut pause).await {
+                        // Once for each time that it ends: a user who may not subscribe never will.
+                        if said.replace(heard) == Some(heard) {
+                            tracing::debug!(%error, "what the store tells is still not heard");
+                        } else {
+                            tracing::warn!(%error, "what the store tells is not heard: who waits looks by itself, and nothing is kept");
+                        }
                     }
                     // Nobody listening is no error.
                     let _ = told.send(Notice::Missed);
@@ -50,6 +80,12 @@ impl Notices {
         });
         sender.subscribe()
     }
+
+    /// The number of this time of hearing; none while nothing is heard.
+    pub(super) fn hearing(&self) -> Option<u64> {
+        let number = self.ear.0.load(Ordering::Acquire);
+        (number % 2 == 1).then_some(number)
+    }
 }
 
 /// Hears until the connection ends.
@@ -57,7 +93,7 @@ async fn hear(
     topology: &Topology,
     turn: usize,
     patience: Duration,
-    told: &Sender<Notice>,
+    (told, ear): (&Sender<Notice>, &Ear),
     pause: &mut Duration,
 ) -> Result<(), StoreError> {
     let opened = tokio::time::timeout(patience, async {
@@ -70,6 +106,7 @@ async fn hear(
     let late = |_| StoreError::Unavailable("no connection to listen on in time".to_owned());
     let mut connection = opened.await.map_err(late)??;
     *pause = PAUSE.0;
+    let _hearing = Hearing::begin(ear);
     let _ = told.send(Notice::Missed);
     let mut messages = connection.on_message();
     while let Some(message) = messages.next().await {

@@ -5,6 +5,7 @@ use super::claimed::{Claimed, Ready};
 use super::verdict::{self, Class, Nothing, Verdict};
 use super::{Ask, Broker, Landed, Target};
 use crate::broker::client::Taken;
+use crate::broker::handout::not_enabled;
 use crate::broker::hosts::Turn;
 use crate::domain::{ReauthorizationReason, Refusal, Secret};
 use crate::telemetry::metrics;
@@ -20,9 +21,8 @@ impl Broker {
     /// Reads and opens what a request needs; a refusal where it may not be made at all.
     pub(super) async fn prepare(&self, ask: &Ask, connection: &Connection) -> Result<Ready, Refusal> {
         let provider = self.provider(&connection.slot.provider)?;
-        let gone = || Refusal::IntegrationMisconfigured { error: "not_enabled".to_owned() };
         let found = self.vault.integrations(&ask.by).find(&provider.id).await?;
-        let integration = found.ok_or_else(gone)?;
+        let integration = found.ok_or_else(not_enabled)?;
         if integration.client_id != connection.client_id {
             // A refresh token belongs to the client it was issued to (RFC 6749 section 6).
             return Err(Refusal::ReauthorizationRequired {

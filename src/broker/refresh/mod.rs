@@ -119,7 +119,7 @@ impl Broker {
             let Some(found) = connections.find(&ask.slot).await? else {
                 return Ok(Landed::Kept(None, Refusal::ConnectionNotFound));
             };
-            let connection = self.as_known(&ask.by, found).await;
+            let connection = Arc::unwrap_or_clone(self.as_known(&ask.by, Arc::new(found)).await);
             if let Some(landed) = self.nothing_to_do(ask, &connection).await? {
                 return Ok(landed);
             }

@@ -68,10 +68,10 @@ impl Broker {
     pub(in crate::broker) async fn as_known(
         self: &Arc<Self>,
         by: &Authority,
-        found: Connection,
-    ) -> Connection {
+        found: Arc<Connection>,
+    ) -> Arc<Connection> {
         if let Some(brought) = self.pending.newer(by.tenant(), &found) {
-            return brought.next().cloned().unwrap_or(found);
+            return brought.next().cloned().map_or(found, Arc::new);
         }
         let Some(lost) = self.recent.newer(by.tenant(), &found, self.ports.clock.monotonic()) else {
             return found;
@@ -79,13 +79,15 @@ impl Broker {
         // It may only have been stored since that was read.
         let again = self.vault.connections(by).find(&found.slot).await;
         let found = match again {
-            Ok(Some(now)) if lost.is_newer_than(&now) => now,
-            Ok(Some(now)) => return now,
+            Ok(Some(now)) => Arc::new(now),
             Ok(None) | Err(_) => return found,
         };
+        if !lost.is_newer_than(&found) {
+            return found;
+        }
         let Some(next) = lost.next().cloned() else { return found };
         self.went_back(by, &found, lost).await;
-        next
+        Arc::new(next)
     }
 
     /// The store lost what it had taken: it is told, and given again.
@@ -111,7 +113,7 @@ impl Broker {
         for (tenant, slot) in self.recent.all() {
             let by = Authority::proven(tenant, Who::Grantkeep.at(None));
             match self.vault.connections(&by).find(&slot).await {
-                Ok(Some(found)) => drop(self.as_known(&by, found).await),
+                Ok(Some(found)) => drop(self.as_known(&by, Arc::new(found)).await),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "what the store may have lost could not be looked at; the next read will tell");

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::http::body::Seconds;
 use crate::http::openapi::RefreshState;
-use crate::vault::Slot;
+use crate::vault::{Along, Slot};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,17 +84,18 @@ struct RefreshAnswer<'a> {
 
 impl<'a> TokenAnswer<'a> {
     fn of(handout: &'a Handout) -> Self {
+        let connection = &handout.connection;
         Self {
             access_token: handout.access_token.expose(),
-            token_type: &handout.token_type,
+            token_type: &connection.token_type,
             expires_at: handout.expires_at,
             expires_in: handout.expires_in,
-            scopes: &handout.scopes,
+            scopes: &connection.scopes,
             missing_scopes: &handout.missing_scopes,
-            connection: &handout.connection,
-            generation: handout.generation,
-            account: &handout.account,
-            metadata: &handout.metadata,
+            connection: &connection.id,
+            generation: connection.generation,
+            account: &connection.slot.account,
+            metadata: &connection.metadata,
             refresh: RefreshAnswer {
                 state: handout.refresh.state,
                 retry_at: handout.refresh.retry_at,
@@ -120,12 +121,13 @@ pub(super) async fn get_access_token(call: Call) -> Answer {
         force_refresh: fields.force_refresh,
         token: fields.token,
     };
-    let Authenticated { caller, connection } = call.authenticate(Some(&slot)).await?;
+    let along = Along { slot: &slot, anew: wish.force_refresh };
+    let Authenticated { caller, slot: read } = call.authenticate(Some(along)).await?;
     if let Err(refusal) = caller.may_use(&slot.provider) {
         call.broker().token_refused(caller.authority(), &slot, &refusal).await;
         return Err(refusal);
     }
-    let handout = call.broker().access_token(caller.authority(), &slot, wish, connection).await?;
+    let handout = call.broker().access_token(caller.authority(), &slot, wish, read).await?;
     json(StatusCode::OK, &TokenAnswer::of(&handout))
 }
 

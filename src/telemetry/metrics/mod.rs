@@ -311,6 +311,7 @@ mod tests {
             request("/get-access-token", "POST", 200, Duration::from_millis(3));
             request("/get-access-token", "BREW", 405, Duration::from_millis(3));
             handout(&slack, "fresh");
+            handout_read(true);
             refresh(&slack, "busy", "failing", Duration::from_secs(2));
             attempt_lost(&slack);
             host_left_alone(true);

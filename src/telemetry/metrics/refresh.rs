@@ -7,6 +7,7 @@ use metrics::{counter, gauge, histogram};
 use std::time::Duration;
 
 const HANDOUTS: &str = "grantkeep_handouts_total";
+const HANDOUT_READS: &str = "grantkeep_handout_reads_total";
 const REFRESHES: &str = "grantkeep_refreshes_total";
 const ATTEMPTS_LOST: &str = "grantkeep_refresh_attempts_lost_total";
 const HOSTS_LEFT_ALONE: &str = "grantkeep_hosts_left_alone";
@@ -21,6 +22,11 @@ const REFRESH_HELD: &str = "grantkeep_refresh_held";
 
 pub(super) const TABLE: &[Row] = &[
     (HANDOUTS, Counter, "Access tokens handed out, by provider and refresh state."),
+    (
+        HANDOUT_READS,
+        Counter,
+        "What hand-outs went by, by where it was: kept (in memory, nothing was asked) or store.",
+    ),
     (
         REFRESHES,
         Counter,
@@ -57,6 +63,15 @@ pub fn handout(provider: &ProviderId, state: &'static str) {
     }
     let find = || counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state);
     SEEN.with(|seen| seen.with(&(provider.clone(), state), find, |count| count.increment(1)));
+}
+
+/// What a hand-out goes by was read; `kept` where nothing of it was asked of the store.
+pub fn handout_read(kept: bool) {
+    thread_local! {
+        static SEEN: Seen<bool, metrics::Counter> = const { Seen::new() };
+    }
+    let find = || counter!(HANDOUT_READS, "from" => if kept { "kept" } else { "store" });
+    SEEN.with(|seen| seen.with(&kept, find, |count| count.increment(1)));
 }
 
 /// A refresh ended. `class` is what the provider's answer was: `granted`, `busy`, `not_sent`, `unknown`, `invalid_grant`,

@@ -56,7 +56,7 @@ impl Trail {
             if group.is_empty() {
                 return Ok(());
             }
-            let (batch, last) = self.batch(&trails, key, &known, group, vault.clock.now())?;
+            let (batch, last) = self.batch(&trails, key, &known, group, vault.clock.now());
             match vault.store.apply(batch).await {
                 Ok(Outcome::Applied(_)) => {
                     self.know(tenant, last);
@@ -123,24 +123,20 @@ impl Trail {
         known: &Known,
         group: &[Pending],
         now: Timestamp,
-    ) -> Result<(Batch, Known), VaultError> {
+    ) -> (Batch, Known) {
         let head = trails.head_key();
         let unchanged = if known.stored {
             Guard::Equals(head.clone(), "mac".to_owned(), known.link.mac.as_bytes().to_vec())
         } else {
             Guard::Absent(head.clone())
         };
+        let stream = trails.stream();
         let mut batch = Batch::new().when(Guard::Present(keys::tenant(trails.tenant))).when(unchanged);
         let (mut link, mut time) = (known.link.clone(), known.time);
         for record in group {
-            let event = serde_json::to_string(&record.event).map_err(|_| VaultError::Corrupt {
-                record: trails.stream().name().to_owned(),
-                field: "event".to_owned(),
-                what: "could not be written",
-            })?;
-            let entry = trails.next(&link, key, event);
-            batch = batch.then(Write::Append { stream: trails.stream(), fields: entry.fields() });
-            (link, time) = (entry.link, time.max(record.event.at()));
+            let entry = trails.next(&link, key, record.event.clone());
+            (link, time) = (entry.link.clone(), time.max(record.at));
+            batch.writes.push(Write::Append { stream: stream.clone(), fields: entry.fields() });
         }
         let mut fields = Head::fields(&link, time);
         if !known.stored {
@@ -153,7 +149,7 @@ impl Trail {
             }
         }
         let batch = batch.then(Write::Set { key: head, fields: fields.done() });
-        Ok((batch, Known { link, time, logged: known.logged, stored: true, doubt: None }))
+        (batch, Known { link, time, logged: known.logged, stored: true, doubt: None })
     }
 }
 

@@ -4,39 +4,68 @@ use super::chain::Link;
 use crate::domain::{Actor, DataKeyId, Deed, Id, InstanceId, Timestamp};
 use crate::ports::store::{Record, Value};
 use crate::vault::fields::Draft;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A deed with its actor and its time. Written once, as JSON; what was written is what the MAC is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Event {
     /// Milliseconds since 1970 in UTC, by the clock of the process.
     pub time: i64,
     pub action: String,
     pub actor: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub actor_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub address: Option<String>,
     pub outcome: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub request_id: Option<String>,
     #[serde(default)]
     pub about: BTreeMap<String, String>,
 }
 
+/// The same on its way into the store: written where it happens, from what is at hand.
+#[derive(Serialize)]
+struct Written<'a> {
+    time: i64,
+    action: &'a str,
+    actor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    about: About<'a>,
+}
+
+struct About<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for About<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, what)| (name, what)))
+    }
+}
+
 impl Event {
-    pub fn of(deed: Deed, actor: &Actor, at: Timestamp) -> Self {
-        Self {
+    /// A deed, as it is written; none where it could not be, which no deed of ours ever is.
+    pub fn write(deed: &Deed, actor: &Actor, at: Timestamp) -> Option<String> {
+        let written = Written {
             time: at.as_millis(),
-            action: deed.action.as_str().to_owned(),
-            actor: actor.who.kind().to_owned(),
-            actor_id: actor.who.id().map(str::to_owned),
-            address: actor.address.map(|address| address.to_canonical().to_string()),
-            outcome: deed.outcome.to_owned(),
-            request_id: actor.request.clone(),
-            about: deed.about.into_iter().map(|(name, what)| (name.to_owned(), what)).collect(),
-        }
+            action: deed.action.as_str(),
+            actor: actor.who.kind(),
+            actor_id: actor.who.id(),
+            address: actor.address.map(|address| address.to_canonical()),
+            outcome: deed.outcome,
+            request_id: actor.request.as_deref(),
+            about: About(&deed.about),
+        };
+        let mut bytes = Vec::with_capacity(384);
+        serde_json::to_writer(&mut bytes, &written).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     pub fn at(&self) -> Timestamp {
@@ -53,10 +82,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub fn fields(&self) -> Vec<(String, Value)> {
+    pub fn fields(self) -> Vec<(String, Value)> {
         Draft::record()
             .put("sequence", self.link.sequence)
-            .put("event", &self.event)
+            .raw("event", self.event.into())
             .put("data_key", &self.data_key)
             .put("mac", &self.link.mac)
             .done()
@@ -126,9 +155,13 @@ mod tests {
         let mut actor = Who::Key(key).at(Some("::ffff:192.0.2.7".parse().unwrap()));
         actor.request = Some("r-1".to_owned());
         let deed = Deed::done(Action::TokenHandedOut).about("end_user", "a\"b\n é").about("provider", "x");
-        let event = Event::of(deed, &actor, Timestamp::from_millis(5));
-        let text = serde_json::to_string(&event).unwrap();
+        let text = Event::write(&deed, &actor, Timestamp::from_millis(5)).unwrap();
+        let event: Event = serde_json::from_str(&text).unwrap();
         insta::assert_snapshot!(text, @r#"{"time":5,"action":"token.handed_out","actor":"api_key","actor_id":"0123456789abcdef","address":"192.0.2.7","outcome":"ok","request_id":"r-1","about":{"end_user":"a\"b\n é","provider":"x"}}"#);
-        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        assert_eq!(event.about["end_user"], "a\"b\n é");
+        assert_eq!(
+            (event.actor_id.as_deref(), event.at()),
+            (Some("0123456789abcdef"), Timestamp::from_millis(5))
+        );
     }
 }

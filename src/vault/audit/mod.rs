@@ -26,6 +26,7 @@ pub use verify::{TrailFault, Verified};
 use super::{Authority, Vault, VaultError};
 use crate::domain::Deed;
 use crate::ports::store::StoreError;
+use tokio::sync::oneshot;
 
 /// The audit trail of one tenant.
 pub struct Audit<'a> {
@@ -38,26 +39,41 @@ impl<'a> Audit<'a> {
         Self { vault, by }
     }
 
-    /// Records a deed of the actor that `by` names. When it returns, the store has it.
-    ///
-    /// An error comes of a hand-out that could not be recorded: the token must not leave. What has happened already does not
-    /// unhappen for want of a record: that waits in this process and is written as soon as the store takes it, and here is no
-    /// error.
+    /// Records a deed of the actor that `by` names. When it returns, the store has it, or it waits in this process and is
+    /// written as soon as the store takes it: what has happened does not unhappen for want of a record.
     pub async fn record(&self, deed: Deed) -> Result<(), VaultError> {
-        let heard = self.push(deed)?;
-        let ended = || StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
-        heard.await.unwrap_or_else(|_| Err(ended().into()))
+        heard(self.push(&deed, false)?).await
+    }
+
+    /// Records what is not done yet and must not be done without a record: a token that is to be handed out. When it returns,
+    /// the store has it; at an error it is not there, and nothing may leave.
+    pub async fn record_first(&self, deed: Deed) -> Result<(), VaultError> {
+        heard(self.push(&deed, true)?).await
+    }
+
+    /// Has a deed recorded by and by; waits only while so many are that records would get lost.
+    pub async fn note_or_wait(&self, deed: Deed) -> Result<(), VaultError> {
+        let trail = self.vault.trail.get().ok_or(VaultError::NoTrail)?;
+        let written = self.push(&deed, false)?;
+        if trail.has_room(self.by.tenant()) { Ok(()) } else { heard(written).await }
     }
 
     /// The same for whoever cannot wait, or has nothing to say where it fails.
-    pub fn note(&self, deed: Deed) {
-        if let Err(error) = self.push(deed) {
+    pub fn note(&self, deed: &Deed) {
+        if let Err(error) = self.push(deed, false) {
             tracing::error!(tenant = %self.by.tenant(), %error, "a deed is not recorded");
         }
     }
 
-    fn push(&self, deed: Deed) -> Result<tokio::sync::oneshot::Receiver<Result<(), VaultError>>, VaultError> {
+    fn push(&self, deed: &Deed, first: bool) -> Result<Heard, VaultError> {
         let trail = self.vault.trail.get().ok_or(VaultError::NoTrail)?;
-        trail.push(self.by, deed, self.vault.clock.now())
+        trail.push(self.by, deed, self.vault.clock.now(), first)
     }
+}
+
+type Heard = oneshot::Receiver<Result<(), VaultError>>;
+
+async fn heard(written: Heard) -> Result<(), VaultError> {
+    let ended = || StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
+    written.await.unwrap_or_else(|_| Err(ended().into()))
 }

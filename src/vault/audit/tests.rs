@@ -43,9 +43,9 @@ async fn a_tenant_whose_records_cannot_be_written_costs_no_other_a_token_or_a_re
     let broken = Authority::proven(broken, Who::Grantkeep.at(None));
     let sound = Authority::proven(sound, Who::Grantkeep.at(None));
     for _ in 0..=MOST_WAITING {
-        vault.audit(&broken).note(Deed { outcome: "internal", ..Deed::done(Action::TokenHandedOut) });
+        vault.audit(&broken).note(&Deed { outcome: "internal", ..Deed::done(Action::TokenHandedOut) });
     }
-    vault.audit(&sound).record(Deed::done(Action::TokenHandedOut)).await.unwrap();
+    vault.audit(&sound).record_first(Deed::done(Action::TokenHandedOut)).await.unwrap();
     vault.audit(&sound).record(Deed::done(Action::ApiKeyCreated)).await.unwrap();
     let (found, _) = vault.audit(&sound).list(&AuditFilter::default(), None, 10).await.unwrap().unwrap();
     let actions: Vec<&str> = found.iter().map(|record| record.action.as_str()).collect();

@@ -7,7 +7,7 @@
 
 use super::append::Known;
 use super::event::Event;
-use crate::domain::{Action, Deed, InstanceId, TenantId, Timestamp};
+use crate::domain::{Deed, InstanceId, TenantId, Timestamp};
 use crate::ports::store::StoreError;
 use crate::ports::{ChanceExt, Tasks};
 use crate::telemetry::metrics;
@@ -42,7 +42,9 @@ pub struct AuditOptions {
 
 /// A record that waits.
 pub(super) struct Pending {
-    pub event: Event,
+    /// As it is written.
+    pub event: String,
+    pub at: Timestamp,
     /// What it tells has not happened yet, and will not if this cannot be written.
     pub first: bool,
     /// It was in an append whose outcome is not known.
@@ -129,17 +131,18 @@ impl Trail {
         work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts a deed into its tenant's queue; what comes back is told when it was written or given up.
+    /// Puts a deed into its tenant's queue; what comes back is told when it was written or given up. `first`: what it tells
+    /// has not happened yet.
     pub fn push(
         self: &Arc<Self>,
         by: &Authority,
-        deed: Deed,
+        deed: &Deed,
         at: Timestamp,
+        first: bool,
     ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
         let (tell, heard) = oneshot::channel();
-        let first = deed.action == Action::TokenHandedOut && deed.outcome == "ok";
-        let event = Event::of(deed, by.actor(), at);
-        let pending = Pending { event, first, doubtful: false, tell: Some(tell) };
+        let event = Event::write(deed, by.actor(), at).ok_or(VaultError::NoTrail)?;
+        let pending = Pending { event, at, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
         let full = self.with(|table| {
             let of_one = table.queues.get(by.tenant()).map_or(0, |queue| queue.pending.len());
@@ -173,6 +176,14 @@ impl Trail {
             None => {}
         }
         Ok(heard)
+    }
+
+    /// True while few enough of a tenant's records wait that none would be lost for want of room soon.
+    pub fn has_room(&self, tenant: &TenantId) -> bool {
+        self.with(|table| {
+            let of_one = table.queues.get(tenant).map_or(0, |queue| queue.pending.len());
+            of_one < MOST_OF_ONE / 2 && table.waiting < MOST_WAITING / 2
+        })
     }
 
     /// Writes what waits for one tenant until nothing does.
@@ -345,7 +356,11 @@ impl Drop for Writing<'_> {
 }
 
 fn lost(tenant: &TenantId, record: &Pending) {
-    let Event { action, outcome, request_id, .. } = &record.event;
+    // Not the event itself: it names end users.
+    let event = serde_json::from_str::<Event>(&record.event).ok();
+    let (action, outcome) =
+        event.as_ref().map(|event| (event.action.as_str(), event.outcome.as_str())).unzip();
+    let request_id = event.as_ref().and_then(|event| event.request_id.as_deref());
     tracing::error!(%tenant, action, outcome, request_id, "an audit record is lost: too many wait to be stored");
     metrics::audit_records("lost", 1);
 }

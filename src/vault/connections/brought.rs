@@ -216,8 +216,7 @@ impl Connections<'_> {
         let (tenant, key) = (self.by.tenant(), self.key(&brought.slot));
         let batch = batch
             .then(Write::Unset { key: key.clone(), fields: brought.unset.clone() })
-            .then(Write::Set { key: key.clone(), fields: brought.set.clone() })
-            .then(Write::Tell { key });
+            .then(Write::Set { key, fields: brought.set.clone() });
         let batch = move_due(batch, tenant, &brought.slot, (due_before, brought.due_after));
         events::tell(batch, tenant, told)
     }

@@ -23,8 +23,9 @@ pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Statu
 pub use refresh::{Doubt, Failure, Fresh};
 pub use spilled::Spilled;
 
+use super::hot::Kept;
 use super::tenants::still_active;
-use super::{Authority, Vault, VaultError, events, keys};
+use super::{Authority, SlotRead, Vault, VaultError, events, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Key, Outcome, StoreError, Value, Write};
@@ -64,6 +65,13 @@ impl<'a> Connections<'a> {
         let key = self.key(slot);
         let record = self.vault.store.get(&key).await?;
         record.map(|record| read(&key, &record)).transpose()
+    }
+
+    /// What a hand-out from a slot goes by: one round trip at most.
+    pub async fn slot(&self, slot: &Slot, anew: bool) -> Result<SlotRead, VaultError> {
+        let integration = keys::integration(self.by.tenant(), &slot.provider);
+        let [found, enabled] = self.vault.hot.recall([&self.key(slot), &integration], anew).await?;
+        Ok(SlotRead { connection: found.and_then(Kept::connection), enabled: enabled.is_some() })
     }
 
     /// The connection of a public id: the index, then the record.
@@ -189,8 +197,7 @@ impl<'a> Connections<'a> {
             None => batch.when(Guard::Absent(key.clone())),
             Some(before) => self.unchanged(batch, before),
         };
-        let told = Write::Tell { key: key.clone() };
-        let mut batch = batch.then(Write::Put { key, fields, lives: None }).then(told);
+        let mut batch = batch.then(Write::Put { key, fields, lives: None });
         if let Some(gone) = before.filter(|before| before.id != connection.id) {
             let member = keys::id_member(&gone.id, slot);
             batch = batch.then(Write::IndexRemove { index: keys::connection_ids(tenant), member });
@@ -222,9 +229,8 @@ impl<'a> Connections<'a> {
         deleting.generation += 1;
         deleting.plan.due_at = None;
         let sealed = self.seal(&deleting, &tokens).await?;
-        let told = Write::Tell { key: key.clone() };
         let put = Write::Put { key, fields: deleting.fields(sealed), lives: None };
-        let batch = self.unchanged(Batch::new(), connection).then(put).then(told);
+        let batch = self.unchanged(Batch::new(), connection).then(put);
         let due = (connection.plan.due_at, None);
         let batch = move_due(batch, self.by.tenant(), &connection.slot, due);
         Ok(self.vault.store.apply(batch).await?.applied())
@@ -246,7 +252,7 @@ impl<'a> Connections<'a> {
 
     async fn remove(&self, guarded: Batch, connection: &Connection) -> Result<bool, VaultError> {
         let key = self.key(&connection.slot);
-        let mut batch = guarded.then(Write::Delete { key: key.clone() }).then(Write::Tell { key });
+        let mut batch = guarded.then(Write::Delete { key });
         for (index, member) in self.indexes(connection) {
             batch = batch.then(Write::IndexRemove { index, member });
         }

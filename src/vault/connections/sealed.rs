@@ -94,6 +94,13 @@ impl Connections<'_> {
 }
 
 impl Sealed {
+    /// Bytes, of all together.
+    pub fn size(&self) -> usize {
+        let more =
+            [self.refresh.as_ref(), self.previous.as_ref().map(|(bytes, _)| bytes), self.more.as_ref()];
+        self.access.len() + more.into_iter().flatten().map(Vec::len).sum::<usize>()
+    }
+
     /// As they lie in the record.
     pub fn fields(&self) -> Vec<(String, Value)> {
         let field = |name: &str, bytes: &Vec<u8>| (name.to_owned(), Value::Bytes(bytes.clone()));

@@ -9,12 +9,22 @@ use std::time::Duration;
 
 /// A Redis of the case's own, a tenant with somebody connected.
 async fn scene(redis: &Arc<RedisServer>) -> (App, Tenant, grantkeep::sandbox::Sandbox, String) {
+    scene_with(redis, "before").await
+}
+
+/// The same, where hand-outs are recorded so.
+async fn scene_with(
+    redis: &Arc<RedisServer>,
+    handouts: &str,
+) -> (App, Tenant, grantkeep::sandbox::Sandbox, String) {
     let key = new_master_key(Some("test"));
-    let app = App::start_with(
-        Stores::Redis(Arc::clone(redis)),
-        &[("vault.master_keys", key.as_str()), ("store.timeout", "1s"), ("store.connect_timeout", "500ms")],
-    )
-    .await;
+    let settings = [
+        ("vault.master_keys", key.as_str()),
+        ("store.timeout", "1s"),
+        ("store.connect_timeout", "500ms"),
+        ("audit.handouts", handouts),
+    ];
+    let app = App::start_with(Stores::Redis(Arc::clone(redis)), &settings).await;
     let sandbox = sandbox(Duration::from_mins(5)).await;
     let tenant = Tenant::new(&app).await;
     tenant.enable(&sandbox).await.expect(201);
@@ -38,6 +48,51 @@ async fn without_a_record_no_token_leaves() {
     assert_eq!(handed.len(), 2, "one for each token that left");
     let (_, faults) = verified(&settings(&redis.url(), &key, &[]), tenant.id(), "").await;
     assert_eq!(faults, [""; 0]);
+}
+
+/// `behind`: the token leaves all the same, and the record comes when it can. What is refused is recorded, too.
+#[tokio::test]
+async fn a_record_behind_its_token_holds_up_nobody_and_comes_later() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let (_app, tenant, _sandbox, key) = scene_with(&redis, "behind").await;
+    redis.say::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..3 {
+        tenant.token("ada").await.expect(200);
+    }
+    tenant.token("eve").await.expect(404);
+    redis.say::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    let recorded = async || {
+        let mut outcomes: Vec<Value> = of_action(&tenant, "token.handed_out").await;
+        outcomes.iter_mut().map(|record| record["outcome"].take()).collect::<Vec<Value>>()
+    };
+    let clock = SystemClock::new();
+    let since = clock.monotonic();
+    while recorded().await.len() < 5 {
+        assert!(clock.monotonic() < since + Duration::from_secs(20), "it is never recorded");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(recorded().await, ["connection_not_found", "ok", "ok", "ok", "ok"], "the newest first");
+    let (_, faults) = verified(&settings(&redis.url(), &key, &[]), tenant.id(), "").await;
+    assert_eq!(faults, [""; 0]);
+}
+
+/// `off`: no record of a token that left, and no wait for one; of a refusal there is a record.
+#[tokio::test]
+async fn hand_outs_need_not_be_recorded() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let (_app, tenant, _sandbox, _) = scene_with(&redis, "off").await;
+    redis.say::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    tenant.token("ada").await.expect(200);
+    redis.say::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    tenant.token("eve").await.expect(404);
+    let clock = SystemClock::new();
+    let since = clock.monotonic();
+    let mut found = Vec::new();
+    while found.is_empty() {
+        assert!(clock.monotonic() < since + Duration::from_secs(20), "the refusal is never recorded");
+        found = of_action(&tenant, "token.handed_out").await;
+    }
+    assert_eq!((found.len(), &found[0]["outcome"]), (1, &Value::from("connection_not_found")));
 }
 
 /// The change was stored, and then the store takes nothing any more: what happened is told, and recorded when it can be.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 async fn counted() -> (Arc<RedisServer>, Stage) {
     let redis = Arc::new(RedisServer::start(&[]));
     // Nothing but the case itself asks the store.
-    let alone = [("server.workers", "1"), ("mail.backoff_min", "10m"), ("tenants.deletion_pause", "1h")];
+    let alone =
+        [("server.workers", "1"), ("mail.backoff_min", "10m"), ("tenants.deletion_pause", "1h"), UNKEPT];
     let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &alone).await;
     (redis, stage)
 }
@@ -42,12 +43,12 @@ fn append() -> BTreeMap<String, u64> {
     asked.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
-/// What a token costs that is fresh: key and connection, and the record of the hand-out.
-fn read_and_append() -> BTreeMap<String, u64> {
-    BTreeMap::from([("hgetall".to_owned(), 2)]).into_iter().chain(append()).collect()
+/// What a token costs that is fresh, where nothing is kept: so many records, and the record of the hand-out.
+fn read_and_append(records: u64) -> BTreeMap<String, u64> {
+    BTreeMap::from([("hgetall".to_owned(), records)]).into_iter().chain(append()).collect()
 }
 
-/// Key and connection are read together, and then the hand-out is recorded. What proves two round trips: a client that
+/// Key, connection and integration are read together, and then the hand-out is recorded. What proves two round trips: a client that
 /// waits for an answer before it asks again is read from each time, one that pipelines once; Redis counts the reads of its
 /// sockets in `total_reads_processed`. All questions are far smaller than what one read takes, so none comes in two.
 #[tokio::test]
@@ -63,13 +64,37 @@ async fn a_fresh_token_is_one_read_and_one_append() {
         let answer = stage.token("ada").await.expect(200);
         let trips = reads(&mut link) - own;
         assert_eq!(answer.body["refresh"]["state"], "fresh");
-        assert_eq!(asked(&redis), read_and_append());
-        assert_eq!(trips, 2, "key and connection come in one round trip, the record goes in another");
+        assert_eq!(asked(&redis), read_and_append(3));
+        assert_eq!(trips, 2, "what is read comes in one round trip, the record goes in another");
+    }
+}
+
+/// Where what is read is kept, the record of the hand-out is all; where that is not wanted, nothing.
+#[tokio::test]
+async fn a_fresh_token_that_is_kept_is_one_append_or_nothing() {
+    for (handouts, asked_for) in [("before", append()), ("off", BTreeMap::new())] {
+        let redis = Arc::new(RedisServer::start(&[]));
+        let alone = [
+            ("server.workers", "1"),
+            ("mail.backoff_min", "10m"),
+            ("tenants.deletion_pause", "1h"),
+            ("cache.ttl", "5s"),
+            ("audit.handouts", handouts),
+        ];
+        let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &alone).await;
+        stage.connect("ada", LONG).await;
+        let costs = async || {
+            reset(&mut redis.connection());
+            stage.token("ada").await.expect(200);
+            asked(&redis)
+        };
+        costs().await;
+        assert_eq!(costs().await, asked_for, "{handouts}");
     }
 }
 
 /// With a password: no hash each time. Where one must be made, the owner of the address is looked up first; a caller who is
-/// remembered costs the member's record and the connection, and the record of the hand-out.
+/// remembered costs the member's record, connection and integration, and the record of the hand-out.
 #[tokio::test]
 async fn a_password_is_hashed_once() {
     let (redis, stage) = counted().await;
@@ -84,7 +109,7 @@ async fn a_password_is_hashed_once() {
         answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(200);
         costs.push(asked(&redis));
     }
-    let warm = read_and_append();
+    let warm = read_and_append(3);
     // The stage made its key with the same password: even the first is remembered.
     assert_eq!(costs, [warm.clone(), warm.clone(), warm]);
     let elsewhere = App::start(Stores::Embedded).await;
@@ -95,7 +120,7 @@ async fn a_password_is_hashed_once() {
     answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(401);
 }
 
-/// What a refresh costs: the question that found the token too old, the flight's own look, the integration, the claim, the
+/// What a refresh costs: the question that found the token too old (three records), the flight's own look, the integration, the claim, the
 /// outcome, the record read back, and two records in the audit trail: the refresh and the hand-out. The scripts are four;
 /// what they ask themselves is counted with them.
 #[tokio::test]
@@ -113,7 +138,8 @@ async fn a_refresh_is_four_scripts() {
     assert!(hints <= 1, "{calls:?}");
     assert_eq!(count("evalsha") - hints, 4, "claim and outcome, and a record of each deed: {calls:?}");
     assert_eq!(count("xadd"), 2, "the refresh and the hand-out: {calls:?}");
-    assert_eq!(count("hgetall"), 5, "key and connection, connection, integration, outcome: {calls:?}");
+    let read = "key, connection and integration, connection, integration, outcome";
+    assert_eq!(count("hgetall"), 6, "{read}: {calls:?}");
     assert_eq!(count("zrem"), 1, "it moves in the index of what is due: {calls:?}");
     assert!(["eval", "script|load", "del"].iter().all(|name| count(name) == 0), "{calls:?}");
 }

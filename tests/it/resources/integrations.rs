@@ -104,16 +104,16 @@ on_both_stores!(a_removed_integration_leaves_its_connections, |stores: Stores| a
     assert_snapshot!(problem(&tenant.delete(path).await), @"404 not_found: Not found: an integration for `sandbox`; enable it with POST /enable-provider.");
     assert_snapshot!(problem(&patch(tenant, path, &json!({ "scopes": "a" })).await), @"404 not_found: Not found: an integration for `sandbox`; enable it with POST /enable-provider.");
     assert_eq!(tenant.get("/v1/integrations").await.expect(200).body["items"], json!([]));
-    // What lives is handed out; what would have to be refreshed waits for the integration.
-    assert_eq!(tenant.token("u").await.expect(200).body["refresh"]["state"], "fresh");
-    let forced = world.forced("u").await.expect(200);
-    assert_eq!(forced.body["refresh"]["error"], "integration_misconfigured");
+    // No token leaves any more, and none is refreshed: both wait for the integration.
+    assert_snapshot!(problem(&tenant.token("u").await), @"422 integration_misconfigured: The provider is not enabled: enable it with /enable-provider, under the client id of the connection.");
+    assert_eq!(problem(&world.forced("u").await), problem(&tenant.token("u").await));
     let id = tenant.get("/v1/connections").await.expect(200).body["items"][0]["id"].clone();
     let refresh = format!("/v1/connections/{}/refresh", id.as_str().expect("an id"));
     assert_snapshot!(problem(&tenant.post(&refresh, &json!({})).await), @"422 integration_misconfigured: The provider is not enabled: enable it with /enable-provider, under the client id of the connection.");
     assert_eq!(tenant.get("/v1/connections").await.expect(200).body["items"][0]["status"], "active");
     // It works again under the same client id, and needs its end user under another.
     tenant.enable(&world.sandbox).await.expect(201);
+    assert_eq!(tenant.token("u").await.expect(200).body["refresh"]["state"], "fresh");
     tenant.post(&refresh, &json!({})).await.expect(200);
     patch(tenant, path, &json!({ "client_id": "another", "client_secret": "another" })).await.expect(200);
     let changed = tenant.post(&refresh, &json!({})).await;

@@ -85,8 +85,9 @@ impl Bench {
     pub async fn pass(&self, span: Duration) {
         match &self.clock {
             Some(clock) => clock.advance(span),
-            // Redis has no other clock than the real one: here time itself is what is waited for.
-            None => tokio::time::sleep(span).await,
+            // Redis has no other clock than the real one: here time itself is what is waited for, and then the millisecond in
+            // which it is over.
+            None => tokio::time::sleep(span + Duration::from_millis(2)).await,
         }
     }
 

@@ -7,7 +7,7 @@ use super::world::{Base, Dice, Disk, Life, Lot, ModelClock, WayToDisk, WayToProv
 use crate::support::maps::MapStore;
 use grantkeep::adapters::watched::{StoreClock, Watched};
 use grantkeep::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, Handout, HostSettings, Wish};
-use grantkeep::domain::{Id, InstanceId, ReauthorizationReason, Refusal, Timestamp};
+use grantkeep::domain::{HandoutRecords, Id, InstanceId, ReauthorizationReason, Refusal, Timestamp};
 use grantkeep::ports::{Clock, Outages, Tasks};
 use grantkeep::vault::{AuditOptions, Vault};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -278,6 +278,7 @@ async fn looks_by_itself(running: Running) {
 
 fn settings(instance: InstanceId) -> BrokerSettings {
     BrokerSettings {
+        handouts: HandoutRecords::Before,
         public_url: "https://grantkeep.test".parse().unwrap(),
         upstream_timeout: TIMEOUT,
         attempt_slack: Duration::from_secs(5),

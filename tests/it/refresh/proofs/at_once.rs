@@ -18,7 +18,7 @@ async fn all_at_once(fleet: &Fleet, callers: usize) -> Vec<Answer> {
 async fn r1_three_servers_and_three_hundred_callers_cost_one_refresh_each_time() {
     const ROUNDS: u64 = 30;
     const CALLERS: usize = 300;
-    let fleet = Fleet::new(STRICT, 3, &[]).await;
+    let fleet = Fleet::new(STRICT, 3, &[UNKEPT]).await;
     let stage = &fleet.stage;
     let who = stage.connect("ada", LONG).await;
     stage.rule(Rule::new(Endpoint::Token, Fault::Delay(200)));
@@ -53,7 +53,7 @@ async fn r1_three_servers_and_three_hundred_callers_cost_one_refresh_each_time()
 async fn r2_a_provider_as_slow_as_the_time_out_is_asked_by_one_at_a_time() {
     const ROUNDS: u64 = 3;
     let (times, further): ([u64; 2], &[(&str, &str)]) =
-        if soak() { ([15_000, 35_000], &[("refresh.wait", "90s")]) } else { ([1_600, 2_600], HASTY) };
+        if soak() { ([15_000, 35_000], &[("refresh.wait", "90s"), UNKEPT]) } else { ([1_600, 2_600], HASTY) };
     let fleet = Fleet::new(NONE, 3, further).await;
     let stage = &fleet.stage;
     let who = stage.connect("ada", LONG).await;
@@ -90,7 +90,7 @@ async fn r1_a_certified_provider_sees_no_refresh_token_twice() {
     let provider = OidcProvider::start(3600);
     let file = oidc_flow::described(provider.issuer(), provider.issuer());
     let (folder, key) = (file.path().display().to_string(), new_master_key(Some("test")));
-    let settings = [("providers.dirs", folder.as_str()), ("vault.master_keys", key.as_str())];
+    let settings = [("providers.dirs", folder.as_str()), ("vault.master_keys", key.as_str()), UNKEPT];
     let redis = Arc::new(RedisServer::start(&[]));
     let mut apps: Vec<App> =
         (0..3).map(|_| App::spawn(Stores::Redis(Arc::clone(&redis)), &settings)).collect();

@@ -25,6 +25,7 @@ const SCALED: &[(&str, &str)] = &[
     ("upstream.connect_timeout", "500ms"),
     ("refresh.slack", "500ms"),
     ("refresh.wait", "10s"),
+    UNKEPT,
 ];
 
 /// Lets a connection's token be expired, as our record of it says.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CONNECTIONS: usize = 1000;
 /// The servers are built for tests and some five times slower than those that are shipped, and on one machine with the
 /// provider and the callers: they have fewer turns at it than by default.
-const FEW_TURNS: &[(&str, &str)] = &[("upstream.at_once", "4"), ("refresh.wait", "60s")];
+const FEW_TURNS: &[(&str, &str)] = &[("upstream.at_once", "4"), ("refresh.wait", "60s"), UNKEPT];
 /// Reads before and after the storm: as many as a 99th percentile needs.
 const IDLE: usize = 800;
 
