@@ -1,7 +1,7 @@
 //! The load script: how fast `POST /get-access-token` is answered while the token is fresh, on both stores, next to a bare
 //! actix handler that answers as many bytes. `docs/performance.md` says how to run and how to read it.
 //!
-//! Absolute figures drift with the machine, so the three take turns within one run, and what counts is their ratio in the
+//! Absolute figures drift with the machine, so all take turns within one run, and what counts is their ratio in the
 //! same round. Every server is a process of its own; the load comes from this one, which also plays the provider.
 
 #![expect(
@@ -52,7 +52,7 @@ struct Options {
     /// Threads that serve, of each server.
     #[arg(long, default_value_t = 2)]
     workers: usize,
-    /// What the servers log. As they are shipped it is `info`: a line for each request.
+    /// What the servers log. As they are shipped it is `info`: no line for a token that was handed out.
     #[arg(long, default_value = "info")]
     log_level: String,
     /// Only those whose name contains this, beside the bare handler.

@@ -50,6 +50,13 @@ pub struct RefreshState {
     pub error: Option<String>,
 }
 
+impl Wish {
+    /// True where what was kept will not do: a refresh that began before the request came must not pass for a later one.
+    pub fn wants_anew(&self) -> bool {
+        self.force_refresh || self.min_ttl.is_some()
+    }
+}
+
 impl RefreshState {
     fn plain(state: &'static str) -> Self {
         Self { state, retry_at: None, error: None }
@@ -120,7 +127,7 @@ impl Broker {
         let provider = self.provider(&slot.provider)?;
         let SlotRead { connection, enabled } = match read {
             Some(read) => read,
-            None => self.vault.connections(by).slot(slot, wish.force_refresh).await?,
+            None => self.vault.connections(by).slot(slot, wish.wants_anew()).await?,
         };
         let connection = self.as_known(by, connection.ok_or(Refusal::ConnectionNotFound)?).await;
         check_status(&connection)?;
@@ -140,11 +147,6 @@ impl Broker {
         if !held.renewable {
             return self.unrenewable(by, connection, &target, held.lives_for(Duration::ZERO, now)).await;
         }
-        // A refresh that began before the request came must not pass for a later one because what was kept is older.
-        let connection = match wish.min_ttl {
-            Some(_) => self.vault.connections(by).find(slot).await?.map_or(connection, Arc::new),
-            None => connection,
-        };
         let ask = Ask {
             by: by.clone(),
             slot: slot.clone(),

@@ -80,12 +80,16 @@ pub(super) async fn serve(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let (pattern, as_page) = match &place {
-        Place::Route(route, _) => (route.path, route.access == Access::Browser && !wants_json(&request)),
-        Place::Nowhere(_) => ("(none)", false),
+    let (seen_as, as_page) = match &place {
+        Place::Route(route, _) => (
+            // Of a token that was handed out the audit trail has a record.
+            (route.path, route.name == RouteName::GetAccessToken),
+            route.access == Access::Browser && !wants_json(&request),
+        ),
+        Place::Nowhere(_) => (("(none)", false), false),
     };
     let on_a_page = as_page.then(|| request.clone());
-    let watch = Watch::begin(&state, &request, pattern);
+    let watch = Watch::begin(&state, &request, seen_as);
     let https = state.https;
     let id = watch.request_id().to_owned();
     let answer = run(place, state, request, payload, id).instrument(watch.span()).await;

@@ -17,15 +17,14 @@ use uuid::Builder;
 /// The trace that a caller is in (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Where tokens are handed out, millions of them: a line for each would cost as much as the answer, and the audit trail has a
-/// record of it. At level `info` a line tells only of those that were not.
-const HANDED_OUT: &str = "/get-access-token";
-
 /// One request under way. Dropped before its end, it tells that the client went away.
 pub(super) struct Watch {
     request_id: String,
     method: &'static str,
     pattern: &'static str,
+    /// Good answers are millions: a line for each would cost as much as the answer. At level `info` a line tells only of the
+    /// others.
+    millions: bool,
     clock: Arc<dyn Clock>,
     started: Duration,
     span: Span,
@@ -34,7 +33,11 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Takes the id the request came with, or makes one.
-    pub(super) fn begin(state: &State, request: &HttpRequest, pattern: &'static str) -> Self {
+    pub(super) fn begin(
+        state: &State,
+        request: &HttpRequest,
+        (pattern, millions): (&'static str, bool),
+    ) -> Self {
         let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = given.filter(|id| is_request_id(id)).map_or_else(|| new_id(state), str::to_owned);
         let method = method_name(request.method());
@@ -42,7 +45,8 @@ impl Watch {
         let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
         traces::request_began(&span, &request_id, traceparent);
         let started = state.clock.monotonic();
-        Self { request_id, method, pattern, clock: Arc::clone(&state.clock), started, span, ended: false }
+        let clock = Arc::clone(&state.clock);
+        Self { request_id, method, pattern, millions, clock, started, span, ended: false }
     }
 
     /// The id, safe in headers and logs.
@@ -65,7 +69,7 @@ impl Watch {
         let took = self.clock.monotonic().saturating_sub(self.started);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.span.in_scope(|| {
-            if self.ended && status == 200 && self.pattern == HANDED_OUT {
+            if self.ended && self.millions && status == 200 {
                 tracing::debug!(status, ms, "answered");
             } else if self.ended {
                 tracing::info!(status, ms, "answered");

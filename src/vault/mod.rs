@@ -75,6 +75,12 @@ pub struct SlotRead {
     pub enabled: bool,
 }
 
+impl SlotRead {
+    fn of(connection: Option<hot::Kept>, integration: Option<&hot::Kept>) -> Self {
+        Self { connection: connection.and_then(hot::Kept::connection), enabled: integration.is_some() }
+    }
+}
+
 /// A slot that is to be read along with something else.
 #[derive(Clone, Copy, Debug)]
 pub struct Along<'a> {
@@ -219,8 +225,7 @@ impl Vault {
         let (place, integration) =
             (keys::connection(tenant, slot), keys::integration(tenant, &slot.provider));
         let [key, connection, enabled] = self.hot.recall([&key, &place, &integration], anew).await?;
-        let read =
-            SlotRead { connection: connection.and_then(hot::Kept::connection), enabled: enabled.is_some() };
+        let read = SlotRead::of(connection, enabled.as_ref());
         Ok((key.and_then(hot::Kept::api_key), Some(Unproven::new(tenant.clone(), read))))
     }
 

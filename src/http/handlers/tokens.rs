@@ -121,7 +121,7 @@ pub(super) async fn get_access_token(call: Call) -> Answer {
         force_refresh: fields.force_refresh,
         token: fields.token,
     };
-    let along = Along { slot: &slot, anew: wish.force_refresh };
+    let along = Along { slot: &slot, anew: wish.wants_anew() };
     let Authenticated { caller, slot: read } = call.authenticate(Some(along)).await?;
     if let Err(refusal) = caller.may_use(&slot.provider) {
         call.broker().token_refused(caller.authority(), &slot, &refusal).await;

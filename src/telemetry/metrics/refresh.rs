@@ -61,8 +61,11 @@ pub fn handout(provider: &ProviderId, state: &'static str) {
     thread_local! {
         static SEEN: Seen<(ProviderId, &'static str), metrics::Counter> = const { Seen::new() };
     }
-    let find = || counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state);
-    SEEN.with(|seen| seen.with(&(provider.clone(), state), find, |count| count.increment(1)));
+    let find = || {
+        let count = counter!(HANDOUTS, "provider" => provider.to_string(), "state" => state);
+        ((provider.clone(), state), count)
+    };
+    SEEN.with(|seen| seen.with(|known| known.0 == *provider && known.1 == state, find, |c| c.increment(1)));
 }
 
 /// What a hand-out goes by was read; `kept` where nothing of it was asked of the store.
@@ -70,8 +73,8 @@ pub fn handout_read(kept: bool) {
     thread_local! {
         static SEEN: Seen<bool, metrics::Counter> = const { Seen::new() };
     }
-    let find = || counter!(HANDOUT_READS, "from" => if kept { "kept" } else { "store" });
-    SEEN.with(|seen| seen.with(&kept, find, |count| count.increment(1)));
+    let find = || (kept, counter!(HANDOUT_READS, "from" => if kept { "kept" } else { "store" }));
+    SEEN.with(|seen| seen.with(|known| *known == kept, find, |count| count.increment(1)));
 }
 
 /// A refresh ended. `class` is what the provider's answer was: `granted`, `busy`, `not_sent`, `unknown`, `invalid_grant`,

@@ -12,17 +12,20 @@ pub fn request(route: &'static str, method: &str, status: u16, took: Duration) {
     thread_local! {
         static SEEN: Seen<(&'static str, &'static str, u16), (Counter, Histogram)> = const { Seen::new() };
     }
+    let labels = (route, method, status);
     let find = || {
         let status = status.to_string();
-        (
-            counter!(REQUESTS, "route" => route, "method" => method, "status" => status),
-            histogram!(REQUEST_SECONDS, "route" => route),
-        )
+        let count = counter!(REQUESTS, "route" => route, "method" => method, "status" => status);
+        (labels, (count, histogram!(REQUEST_SECONDS, "route" => route)))
     };
     SEEN.with(|seen| {
-        seen.with(&(route, method, status), find, |(count, seconds)| {
-            count.increment(1);
-            seconds.record(took);
-        });
+        seen.with(
+            |known| *known == labels,
+            find,
+            |(count, seconds)| {
+                count.increment(1);
+                seconds.record(took);
+            },
+        );
     });
 }

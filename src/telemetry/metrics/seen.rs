@@ -5,17 +5,17 @@ use std::cell::RefCell;
 /// What was found by `K`, the last one used in front: a handful of routes and providers has most of the traffic.
 pub(super) struct Seen<K, V>(RefCell<Vec<(K, V)>>);
 
-impl<K: PartialEq + Clone, V> Seen<K, V> {
+impl<K, V> Seen<K, V> {
     pub const fn new() -> Self {
         Self(RefCell::new(Vec::new()))
     }
 
-    /// Uses what is there under `key`, found by `find` where that is the first time.
-    pub fn with(&self, key: &K, find: impl FnOnce() -> V, work: impl FnOnce(&V)) {
+    /// Uses what is there under the key that `is` knows, found by `find` where that is the first time.
+    pub fn with(&self, is: impl Fn(&K) -> bool, find: impl FnOnce() -> (K, V), work: impl FnOnce(&V)) {
         let mut all = self.0.borrow_mut();
-        match all.iter().position(|(known, _)| known == key) {
+        match all.iter().position(|(known, _)| is(known)) {
             Some(place) => all.swap(0, place),
-            None => all.insert(0, (key.clone(), find())),
+            None => all.insert(0, find()),
         }
         if let Some((_, value)) = all.first() {
             work(value);
@@ -33,9 +33,9 @@ mod tests {
         for key in [1, 2, 1, 3, 2, 1] {
             let find = || {
                 found += 1;
-                key * 10
+                (key, key * 10)
             };
-            seen.with(&key, find, |value| used.push(*value));
+            seen.with(|known| *known == key, find, |value| used.push(*value));
         }
         assert_eq!((found, used), (3, vec![10, 20, 10, 30, 20, 10]));
     }

@@ -11,7 +11,7 @@ use crate::domain::{Deed, InstanceId, TenantId, Timestamp};
 use crate::ports::store::StoreError;
 use crate::ports::{ChanceExt, Tasks};
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Vault, VaultError};
+use crate::vault::{Authority, Vault, VaultError, keys};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -141,7 +141,11 @@ impl Trail {
         first: bool,
     ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
         let (tell, heard) = oneshot::channel();
-        let event = Event::write(deed, by.actor(), at).ok_or(VaultError::NoTrail)?;
+        let event = Event::write(deed, by.actor(), at).ok_or_else(|| VaultError::Corrupt {
+            record: keys::audit(by.tenant(), &self.instance).name().to_owned(),
+            field: "event".to_owned(),
+            what: "could not be written",
+        })?;
         let pending = Pending { event, at, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
         let full = self.with(|table| {

@@ -23,7 +23,6 @@ pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Statu
 pub use refresh::{Doubt, Failure, Fresh};
 pub use spilled::Spilled;
 
-use super::hot::Kept;
 use super::tenants::still_active;
 use super::{Authority, SlotRead, Vault, VaultError, events, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
@@ -71,7 +70,7 @@ impl<'a> Connections<'a> {
     pub async fn slot(&self, slot: &Slot, anew: bool) -> Result<SlotRead, VaultError> {
         let integration = keys::integration(self.by.tenant(), &slot.provider);
         let [found, enabled] = self.vault.hot.recall([&self.key(slot), &integration], anew).await?;
-        Ok(SlotRead { connection: found.and_then(Kept::connection), enabled: enabled.is_some() })
+        Ok(SlotRead::of(found, enabled.as_ref()))
     }
 
     /// The connection of a public id: the index, then the record.

@@ -1,6 +1,8 @@
 //! What a refresh tells besides the token: scopes, and a life that is not known.
 
 use super::*;
+use crate::support::redis::RedisServer;
+use std::sync::Arc;
 
 fn change(members: &Value) -> Fault {
     Fault::Change(members.as_object().expect("an object").clone())
@@ -75,4 +77,22 @@ async fn a_grant_without_a_refresh_token_lives_as_long_as_its_token() {
         ("reauthorization_required", &"refresh_token_expired".into())
     );
     assert_eq!(stage.counts().refresh_requests, 0);
+}
+
+/// The store took a claim and nothing since: the new tokens are here alone, and a wish that they do not meet brings no older one.
+#[tokio::test]
+async fn a_wish_that_cannot_be_met_gets_what_only_this_server_has() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let settings = [("audit.handouts", "off"), ("refresh.wait", "1s")];
+    let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, &settings).await;
+    stage.connect("ada", LONG).await;
+    stage.strike(Fault::Delay(500));
+    let (forced, ()) = tokio::join!(stage.forced("ada"), async {
+        until("the refresh is under way", async || stage.counts().refreshes == 1).await;
+        redis.say::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    });
+    let newest = forced.expect(200).text("access_token");
+    assert_eq!(stage.token("ada").await.expect(200).text("access_token"), newest);
+    let wished = ask(&stage.tenant, "ada", &json!({ "min_ttl": 7200 })).await.expect(200);
+    assert_eq!(wished.text("access_token"), newest);
 }
