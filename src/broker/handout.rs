@@ -152,6 +152,7 @@ impl Broker {
             slot: slot.clone(),
             target: target.clone(),
             needed: (!wish.force_refresh).then_some(needed),
+            seen_grant: connection.grant.clone(),
             seen_generation: connection.generation,
             seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
             ahead: false,

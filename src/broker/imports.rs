@@ -183,6 +183,7 @@ fn ask(by: &Authority, connection: &Connection) -> Ask {
         slot: connection.slot.clone(),
         target: Target::Main,
         needed: None,
+        seen_grant: connection.grant.clone(),
         seen_generation: connection.generation,
         seen_attempt: connection.attempt.as_ref().map(|attempt| attempt.id.clone()),
         ahead: false,

@@ -37,6 +37,9 @@ awk -v status="$status" '
     }
     /^test .* \.\.\. ok$/ { passed[kind]++; all_passed++; kinds[kind] }
     /^test .* \.\.\. FAILED/ { failed[kind]++; all_failed++; kinds[kind] }
+    /^---- .* stdout ----$/ { telling++; tells = 1; lines = 0 }
+    /^failures:$/ { tells = 0 }
+    tells && $0 !~ /^[0-9-]+T[0-9:.]+Z / && lines++ < 80 { said[telling] = said[telling] $0 "\n" }
     /^test .* \.\.\. ignored/ { skipped++; print "left out: " $2 }
     END {
         print "\ncases by kind:"
@@ -45,6 +48,8 @@ awk -v status="$status" '
             print line (failed[kind] ? sprintf(", %d failed", failed[kind]) : "") | "sort"
         }
         close("sort")
+        # Once more, so that it is near the end however much was logged.
+        for (i = 1; i <= all_failed; i++) if (said[i] != "") printf "\n%s", said[i]
         for (program in ran) if (!ran[program]) { empty++; print "ran no case: " program }
         if (status && !all_failed) print "cargo test ended with status " status
         printf "\n%d passed, %d failed\n", all_passed, all_failed

@@ -27,7 +27,7 @@ pub(super) use waiting::Waiting;
 use super::Broker;
 use super::hosts::{LeftAlone, Turn};
 use crate::catalog::Rotation;
-use crate::domain::{AttemptId, Refusal, TenantId};
+use crate::domain::{AttemptId, GrantId, Refusal, TenantId};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Connection, Slot, Status};
 use claimed::{Claimed, Ready};
@@ -58,6 +58,8 @@ pub(super) struct Ask {
     pub target: Target,
     /// A token that lives longer than this will do; none where only a refresh will.
     pub needed: Option<Duration>,
+    /// The grant that was in the slot when the request came.
+    pub seen_grant: GrantId,
     /// The generation seen when the request came. A later one will do, however short it lives,
     pub seen_generation: u64,
     /// unless it came from the attempt that was under way then: a wish is met by a refresh that began after it.
@@ -75,6 +77,16 @@ pub(super) enum Landed {
     Kept(Option<Box<Connection>>, Refusal),
 }
 
+impl Landed {
+    /// True where it tells of the slot as it was with another grant in it, or with none.
+    fn is_of_another(&self, grant: &GrantId) -> bool {
+        match self {
+            Self::Fresh(connection) | Self::Kept(Some(connection), _) => connection.grant != *grant,
+            Self::Kept(None, refusal) => matches!(refusal, Refusal::ConnectionNotFound),
+        }
+    }
+}
+
 type FlightKey = (TenantId, Slot, Target);
 
 /// The flights of this process.
@@ -82,13 +94,22 @@ pub(super) type Flights = flights::Flights<FlightKey, Landed>;
 
 impl Broker {
     /// Joins the flight of a slot or begins one. The flight may have begun for somebody who wanted less, or before this one
-    /// came, or have stood still longer than its token lives: who is not served by what it brought goes again.
+    /// came, or have stood still longer than its token lives: who is not served by what it brought goes again. So does who
+    /// joined one that had read a grant which was replaced before this one came; what begins from now on reads anew.
     pub(super) async fn join_refresh(self: &Arc<Self>, ask: Ask) -> Landed {
         let key = (ask.by.tenant().clone(), ask.slot.clone(), ask.target.clone());
         let _waiting = metrics::waiting_for_refresh();
+        let mut may_be_of_before = true;
         loop {
-            let flight = self.flights.join(&key, |landing| self.take_off(ask.clone(), landing));
-            match flight.await {
+            let flight = self.flights.join(&key, |landing| {
+                may_be_of_before = false;
+                self.take_off(ask.clone(), landing)
+            });
+            let landed = flight.await;
+            if std::mem::take(&mut may_be_of_before) && landed.is_of_another(&ask.seen_grant) {
+                continue;
+            }
+            match landed {
                 Landed::Fresh(connection) if matches!(self.serves(&ask, &connection).await, Ok(false)) => {}
                 landed => return landed,
             }

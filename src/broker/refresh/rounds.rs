@@ -287,6 +287,7 @@ impl Broker {
             slot: connection.slot.clone(),
             target: Target::Main,
             needed: None,
+            seen_grant: connection.grant.clone(),
             seen_generation: connection.generation,
             seen_attempt: None,
             ahead: true,

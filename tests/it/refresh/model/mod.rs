@@ -14,7 +14,7 @@ use fleet::Fleet;
 use grantkeep::broker::Wish;
 use grantkeep::domain::{EventKind, ReauthorizationReason};
 use grantkeep::vault::{EventFilter, Status};
-use plan::{Act, Errand, Plan, WORKERS};
+use plan::{Act, Errand, Fate, Plan, WORKERS};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use provider::Manner;
 use std::cell::Cell;
@@ -196,6 +196,26 @@ fn what_a_late_owner_hears_is_not_told() {
     };
     let ended = play(Manner::Retried, &plan, false).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert_eq!((ended.late, ended.lost), (1, false));
+}
+
+/// Found by the model: a flight that had read the old grant and stood still was joined by somebody who came after the grant had
+/// been replaced, and the old grant's token was handed out.
+#[test]
+fn a_flight_of_a_grant_that_was_replaced_serves_nobody_who_came_later() {
+    let at = Duration::from_millis;
+    let plan = Plan {
+        seed: 0,
+        clocks: [0; WORKERS],
+        acts: vec![
+            (at(0), 1, Act::Ask),
+            (at(5_000), 0, Act::Replace),
+            (at(5_000), 0, Act::Force),
+            (at(5_518), 0, Act::Ask),
+        ],
+        steps: vec![(0, 5, Fate::Stands { before: 0, after: 4_996 })],
+        errands: Vec::new(),
+    };
+    play(Manner::Grace { same: false }, &plan, false).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 /// Without its guards the store lets two go at once: a model that does not see that sees nothing.
