@@ -15,6 +15,7 @@
 
 pub mod accounts;
 pub mod adapters;
+pub mod admission;
 pub mod app;
 pub mod broker;
 pub mod catalog;

@@ -127,7 +127,7 @@ impl Accounts {
                 let now = clock.monotonic();
                 for who in &tried {
                     // Where nothing is left, there is nothing more to take.
-                    let _ = failed.take(who, now);
+                    failed.take(who, now);
                 }
             }
             right

@@ -11,7 +11,6 @@ mod guessable;
 mod hashing;
 mod keys;
 mod letters;
-mod limiter;
 mod memo;
 mod password;
 mod postman;
@@ -26,16 +25,17 @@ pub use caller::{Authenticated, Caller, Presented};
 pub use keys::NewApiKey;
 pub use sign_up::SignUp;
 
+use crate::admission::Limiter;
+use crate::domain::Rate;
 use crate::ports::{Chance, ChanceExt, Clock, Mailer, Tasks};
 use crate::vault::Vault;
 use hashing::Hashing;
-use limiter::Limiter;
 use memo::Memo;
 use postman::Postman;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
-use veil::Veil;
+use veil::{Veil, Veiled};
 
 /// What an operator may set about accounts.
 #[derive(Clone, Debug)]
@@ -84,9 +84,9 @@ pub struct Accounts {
     tasks: Tasks,
     memo: Memo,
     veil: Veil,
-    sign_ups: Limiter,
-    mails: Limiter,
-    failed_logins: Arc<Limiter>,
+    sign_ups: Limiter<Veiled>,
+    mails: Limiter<Veiled>,
+    failed_logins: Arc<Limiter<Veiled>>,
 }
 
 impl Accounts {
@@ -118,9 +118,12 @@ impl Accounts {
             tasks,
             memo: Memo::new(),
             veil: Veil::new(chance.bytes()),
-            sign_ups: Limiter::new(settings.sign_ups_per_hour, HOUR),
-            mails: Limiter::new(settings.mails_per_hour, HOUR),
-            failed_logins: Arc::new(Limiter::new(settings.failed_logins_per_minute, MINUTE)),
+            sign_ups: Limiter::new(Rate { count: settings.sign_ups_per_hour, per: HOUR }),
+            mails: Limiter::new(Rate { count: settings.mails_per_hour, per: HOUR }),
+            failed_logins: Arc::new(Limiter::new(Rate {
+                count: settings.failed_logins_per_minute,
+                per: MINUTE,
+            })),
             vault,
             clock,
             chance,

@@ -25,7 +25,7 @@ impl Accounts {
     pub async fn forgot_password(&self, email: EmailAddress, from: Option<IpAddr>) -> Result<(), Refusal> {
         self.one_more_from(from).inspect_err(|_| metrics::password_reset("limited"))?;
         let mailbox = self.veil.email(email.as_str());
-        let send = self.mails.take(&mailbox, self.clock.monotonic()).is_ok();
+        let send = self.mails.take(&mailbox, self.clock.monotonic()).wait.is_none();
         // Who asked for it longer ago than a link would live has asked again.
         let keep_trying = self.settings.mail.keep_trying.min(self.settings.reset_life);
         let draft = MailDraft { to: email, letter: Letter::PasswordForgotten { from }, keep_trying };
@@ -82,7 +82,7 @@ impl Accounts {
     pub(super) fn one_more_from(&self, from: Option<IpAddr>) -> Result<(), Refusal> {
         let Some(from) = from else { return Ok(()) };
         let taken = self.sign_ups.take(&self.veil.network(from), self.clock.monotonic());
-        taken.map_err(|retry_after| Refusal::RateLimited { retry_after })
+        taken.or_wait().map_err(|retry_after| Refusal::RateLimited { retry_after })
     }
 
     /// The hash of a password that was found good enough, when it is its turn.

@@ -33,7 +33,7 @@ impl Accounts {
         self.one_more_from(from).inspect_err(|_| metrics::sign_up("limited"))?;
         let password_hash = self.hash(password).await?;
         let mailbox = self.veil.email(request.email.as_str());
-        let send = self.mails.take(&mailbox, self.clock.monotonic()).is_ok();
+        let send = self.mails.take(&mailbox, self.clock.monotonic()).wait.is_none();
         let created_at = self.clock.now();
         let to = request.email.clone();
         let sign_up = PendingSignUp { email: request.email, password_hash, product, created_at };

@@ -1,7 +1,8 @@
 //! Names for what must not lie in memory as it came: addresses and passwords as map keys, under a key of this process.
 
+use crate::admission::network;
 use crate::crypto::hash::hmac_sha256;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 /// A name that tells nothing without this process's key.
@@ -36,14 +37,11 @@ impl Veil {
         self.of(&[b"login", email.as_bytes(), password.as_bytes()])
     }
 
-    /// A network address; of IPv6 the /64 it lies in, since whoever has one address there has all of them.
+    /// The network of an address, see [`network`].
     pub fn network(&self, from: IpAddr) -> Veiled {
-        match from.to_canonical() {
+        match network(from) {
             IpAddr::V4(v4) => self.of(&[b"v4", &v4.octets()]),
-            IpAddr::V6(v6) => {
-                let network = v6 & Ipv6Addr::from_bits(!u128::from(u64::MAX));
-                self.of(&[b"v6", &network.octets()])
-            }
+            IpAddr::V6(v6) => self.of(&[b"v6", &v6.octets()]),
         }
     }
 }

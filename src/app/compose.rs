@@ -11,6 +11,7 @@ use crate::adapters::outbox::OutboxMailer;
 use crate::adapters::pages::FolderPages;
 use crate::adapters::smtp::SmtpMailer;
 use crate::adapters::system::{SystemChance, SystemClock};
+use crate::admission::AdmissionSettings;
 use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, HostSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, MasterKey, Settings};
@@ -53,6 +54,12 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     settings.server.bound(public_at.port());
     let (state, instance) = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
+        admission: AdmissionSettings {
+            per_address: settings.limits.per_address,
+            per_key: settings.limits.per_key,
+            per_tenant: settings.limits.per_tenant,
+            at_once: settings.limits.at_once,
+        },
         public,
         admin,
         workers: settings.server.workers,

@@ -14,7 +14,7 @@ mod tests;
 
 pub use fault::{ConfigFaults, Fault};
 
-use crate::domain::{HandoutRecords, Secret};
+use crate::domain::{HandoutRecords, Rate, Secret};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -281,6 +281,14 @@ pub struct Events {
 /// What one caller may do, and how much is done at once.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Requests from one network address; none where they are not counted.
+    pub per_address: Option<Rate>,
+    /// Requests with one key or member's password.
+    pub per_key: Option<Rate>,
+    /// Requests of one tenant.
+    pub per_tenant: Option<Rate>,
+    /// Requests that are answered at once; zero is any number.
+    pub at_once: usize,
     /// Passwords hashed at once, one or more.
     pub password_hashes: usize,
     /// Callers that may wait for their turn.

@@ -1,6 +1,6 @@
 //! How single values are written. Errors say what is accepted; those of secrets quote nothing.
 
-use crate::domain::{EmailAddress, Secret, parse_duration};
+use crate::domain::{EmailAddress, Rate, Secret, parse_duration};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -215,6 +215,14 @@ pub(super) fn headers(secret: &Secret) -> Result<Vec<(String, Secret)>, String> 
 pub(super) fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| format!("`{text}` is not a number from 0 to 1, such as 0.05"))
+}
+
+/// So many in so long, or 0 for none.
+pub(super) fn rate(text: &str) -> Result<Option<Rate>, String> {
+    match text {
+        "0" => Ok(None),
+        _ => Rate::parse(text).map(Some).map_err(|wrong| format!("{wrong}, and not 0")),
+    }
 }
 
 /// The name of a service.

@@ -273,12 +273,20 @@ fn retention(text: &str) -> Result<Option<Duration>, String> {
 }
 
 fn limits(r: &mut Reader) -> Option<Limits> {
+    let per_address = r.read("limits.per_address", parse::rate);
+    let per_key = r.read("limits.per_key", parse::rate);
+    let per_tenant = r.read("limits.per_tenant", parse::rate);
+    let at_once = r.read("limits.at_once", parse::number(0, 10_000_000));
     let password_hashes = r.read("limits.password_hashes", parse::per_core);
     let password_waiters = r.read("limits.password_waiters", parse::number(0, 100_000));
     let sign_ups_per_hour = r.read("limits.sign_ups_per_hour", parse::number(1, u32::MAX));
     let mails_per_hour = r.read("limits.mails_per_hour", parse::number(1, u32::MAX));
     let failed_logins_per_minute = r.read("limits.failed_logins_per_minute", parse::number(1, u32::MAX));
     Some(Limits {
+        per_address: per_address?,
+        per_key: per_key?,
+        per_tenant: per_tenant?,
+        at_once: at_once?,
         password_hashes: password_hashes?,
         password_waiters: password_waiters?,
         sign_ups_per_hour: sign_ups_per_hour?,

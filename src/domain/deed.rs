@@ -4,7 +4,7 @@ use super::{ApiKeyId, MemberId, SessionId};
 use std::net::IpAddr;
 
 /// Who does something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// The holder of this API key.
     Key(ApiKeyId),

@@ -7,6 +7,7 @@ mod email;
 mod event;
 mod id;
 mod names;
+mod rate;
 mod refusal;
 mod scopes;
 mod secret;
@@ -20,6 +21,7 @@ pub use id::{
     SessionId, TenantId, is_base62,
 };
 pub use names::{Account, EndUserId, ProviderId};
+pub use rate::Rate;
 pub use refusal::{ReauthorizationReason, Refusal, SessionFault};
 pub use scopes::{KeyScope, KeyScopes, Scopes};
 pub use secret::{

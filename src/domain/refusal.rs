@@ -117,6 +117,8 @@ pub enum Refusal {
     ProviderUnavailable { retry_after: Duration },
     /// The operator holds refreshes that spend a refresh token (`refresh.hold`), and the token has expired.
     RefreshHeld { retry_after: Duration },
+    /// As many requests are being answered as this server, or this tenant on it, may have.
+    Overloaded { retry_after: Duration },
     /// The store could not be asked; nothing was changed that the answer does not say.
     StoreUnavailable { retry_after: Duration },
     /// A fault of ours. The log has it under the request id.
@@ -152,6 +154,7 @@ impl Refusal {
             Self::RateLimited { .. } => "rate_limited",
             Self::ProviderRefused { .. } => "provider_refused",
             Self::ProviderUnavailable { .. } | Self::RefreshHeld { .. } => "provider_unavailable",
+            Self::Overloaded { .. } => "overloaded",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::Internal => "internal",
         }

@@ -2,6 +2,7 @@
 
 use super::body::Fields;
 use super::routes::{Access, Route};
+use super::visit::Visit;
 use super::{State, address, credentials};
 use crate::accounts::{Accounts, Authenticated, Caller};
 use crate::broker::{Broker, Refused};
@@ -11,6 +12,7 @@ use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, He
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Deserialize;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What a handler comes to.
@@ -23,6 +25,8 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     pub(super) state: Data<State>,
     pub(super) request_id: String,
+    /// Held until the work is done, also where the client went away.
+    pub(super) visit: Rc<Visit>,
 }
 
 impl Call {
@@ -131,6 +135,7 @@ impl Call {
             None => credentials::take_from(&mut self.untyped()?)?.ok_or(Refusal::Unauthenticated)?,
         };
         let authenticated = self.accounts().authenticate(&presented, self.client(), along).await?;
+        self.visit.is_of(&self.state, &authenticated.caller)?;
         scope.map_or(Ok(()), |scope| authenticated.caller.may(scope))?;
         let Authenticated { caller, slot } = authenticated;
         Ok(Authenticated { caller: caller.in_request(&self.request_id), slot })

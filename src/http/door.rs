@@ -6,7 +6,8 @@
 use super::call::{Answer, Call, product, wants_json};
 use super::observe::Watch;
 use super::routes::{Access, Route, RouteName};
-use super::{State, headers, pages, problem};
+use super::visit::Visit;
+use super::{State, address, headers, pages, problem};
 use crate::accounts::Caller;
 use crate::domain::Refusal;
 use actix_web::http::header::CONTENT_LENGTH;
@@ -92,7 +93,9 @@ pub(super) async fn serve(
     let watch = Watch::begin(&state, &request, seen_as);
     let https = state.https;
     let id = watch.request_id().to_owned();
-    let answer = run(place, state, request, payload, id).instrument(watch.span()).await;
+    let visit = Rc::new(Visit::default());
+    let answer = run(place, state, request, payload, (id, Rc::clone(&visit)));
+    let answer = answer.instrument(watch.span()).await;
     let mut response = match answer {
         Ok(response) => response,
         Err(refusal) => match on_a_page {
@@ -100,6 +103,7 @@ pub(super) async fn serve(
             None => problem::problem(&refusal, watch.request_id()),
         },
     };
+    visit.tell(&mut response);
     headers::add(&mut response, watch.request_id(), https);
     watch.end(response.status());
     response
@@ -110,16 +114,18 @@ async fn run(
     state: Data<State>,
     request: HttpRequest,
     payload: Payload,
-    request_id: String,
+    (request_id, visit): (String, Rc<Visit>),
 ) -> Answer {
     let read = tokio::time::timeout(BODY_PATIENCE, body(&request, payload, state.body_limit)).await;
     let slow = || Refusal::request(format!("The body did not arrive within {} s.", BODY_PATIENCE.as_secs()));
     let body = read.map_err(|_| slow())??;
+    visit
+        .enter(&state, || address::client(request.peer_addr(), request.headers(), &state.trusted_proxies))?;
     let (route, handler) = match place {
         Place::Route(route, handler) => (route, handler),
         Place::Nowhere(refusal) => return Err(refusal),
     };
-    let work = guarded(handler(Call { route, request, body, state, request_id }));
+    let work = guarded(handler(Call { route, request, body, state, request_id, visit }));
     if !changes_something(route) {
         return work.await;
     }

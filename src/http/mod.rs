@@ -20,12 +20,14 @@ mod pages;
 mod problem;
 mod routes;
 mod server;
+mod visit;
 
 pub use openapi::document as openapi_document;
 pub use routes::{Access, Foreign, ROUTES, Route, RouteName, Thing};
 pub use server::{HttpSettings, Running, Stopper, run};
 
 use crate::accounts::Accounts;
+use crate::admission::Admission;
 use crate::broker::Broker;
 use crate::ports::{Chance, Clock};
 use ipnet::IpNet;
@@ -52,6 +54,7 @@ pub struct HttpState {
 
 /// The one thing that the server of the public port shares among its workers.
 struct State {
+    admission: Admission,
     accounts: Arc<Accounts>,
     broker: Arc<Broker>,
     clock: Arc<dyn Clock>,

@@ -4,6 +4,7 @@ use super::admin::{self, Admin};
 use super::door::{Place, serve};
 use super::routes::{allowed, at, paths};
 use super::{HttpState, State, handlers};
+use crate::admission::{Admission, AdmissionSettings};
 use crate::domain::Refusal;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::Method;
@@ -33,6 +34,8 @@ const BACKLOG: i32 = 1024;
 /// How the servers listen.
 #[derive(Debug)]
 pub struct HttpSettings {
+    /// Who is let in, and how often.
+    pub admission: AdmissionSettings,
     /// The public port, bound.
     pub public: TcpListener,
     /// The operator's port, bound.
@@ -104,6 +107,7 @@ pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
     }
     let draining = Arc::new(AtomicBool::new(false));
     let shared = Data::new(State {
+        admission: Admission::new(&settings.admission),
         accounts: state.accounts,
         broker: state.broker,
         clock: state.clock,

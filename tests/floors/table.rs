@@ -5,7 +5,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["app"],
     &["http", "jobs", "cli", "sandbox", "demo"],
     &["broker", "issuer", "accounts"],
-    &["vault", "wire"],
+    &["vault", "wire", "admission"],
     &["crypto"],
     &["ports", "catalog", "config"],
     &["domain", "telemetry"],
@@ -30,6 +30,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "accounts",
             "vault",
             "wire",
+            "admission",
             "crypto",
             "ports",
             "catalog",
@@ -49,6 +50,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("accounts", WORK_NAMES),
     ("vault", CRAFT_NAMES),
     ("wire", CRAFT_NAMES),
+    ("admission", &["domain", "telemetry"]),
     ("crypto", &["ports", "catalog", "config", "domain", "telemetry"]),
     ("ports", &["domain", "telemetry"]),
     ("catalog", &["domain", "telemetry"]),
@@ -64,6 +66,7 @@ const DOORS_NAME: &[&str] = &[
     "accounts",
     "vault",
     "wire",
+    "admission",
     "crypto",
     "ports",
     "catalog",
@@ -71,7 +74,8 @@ const DOORS_NAME: &[&str] = &[
     "domain",
     "telemetry",
 ];
-const WORK_NAMES: &[&str] = &["vault", "wire", "crypto", "ports", "catalog", "config", "domain", "telemetry"];
+const WORK_NAMES: &[&str] =
+    &["vault", "wire", "admission", "crypto", "ports", "catalog", "config", "domain", "telemetry"];
 const CRAFT_NAMES: &[&str] = &["crypto", "ports", "catalog", "config", "domain", "telemetry"];
 
 /// What one room may name although the tables say no: room, room or crate, reason.

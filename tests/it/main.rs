@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod admission;
 mod audit;
 mod canary;
 mod commands;

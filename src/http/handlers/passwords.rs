@@ -79,7 +79,6 @@ pub(super) fn forgot_described() -> Description {
         .answers::<Status>(202, "Accepted.")
         .refuses([
             Refusal::field("email", "must be an e-mail address such as ada@example.com"),
-            Refusal::RateLimited { retry_after: Duration::from_mins(3) },
             Refusal::StoreUnavailable { retry_after: Duration::from_secs(2) },
         ])
 }
@@ -102,7 +101,6 @@ pub(super) fn reset_described() -> Description {
         .refuses([
             Refusal::field("password", "must be 15 characters or more"),
             unknown_link(),
-            Refusal::RateLimited { retry_after: Duration::from_secs(2) },
         ])
 }
 

@@ -63,7 +63,6 @@ pub(super) fn sign_up_described() -> Description {
         .answers::<Accepted>(202, "Accepted.")
         .refuses([
             Refusal::field("password", "must be 15 characters or more"),
-            Refusal::RateLimited { retry_after: Duration::from_mins(3) },
             Refusal::StoreUnavailable { retry_after: Duration::from_secs(2) },
         ])
 }

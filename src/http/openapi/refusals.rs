@@ -23,6 +23,7 @@ pub(super) fn common(route: &Route) -> Vec<Refusal> {
         Refusal::request("The body was cut short or is not framed as its headers say."),
         Refusal::MethodNotAllowed { allowed: allowed(route.path) },
         Refusal::TooLarge { limit: 65_536 },
+        Refusal::RateLimited { retry_after },
         Refusal::Internal,
     ];
     match route.access {
@@ -36,11 +37,11 @@ pub(super) fn common(route: &Route) -> Vec<Refusal> {
             all.extend([
                 Refusal::Unauthenticated,
                 Refusal::OutsideKeyLimits { detail },
-                Refusal::RateLimited { retry_after },
                 Refusal::StoreUnavailable { retry_after },
             ]);
         }
     }
+    all.push(Refusal::Overloaded { retry_after });
     all
 }
 

@@ -137,6 +137,7 @@ fn words(refusal: &Refusal) -> (&'static str, Option<&'static str>, &'static str
         Refusal::StoreUnavailable { .. }
         | Refusal::ProviderUnavailable { .. }
         | Refusal::RefreshHeld { .. }
+        | Refusal::Overloaded { .. }
         | Refusal::RateLimited { .. } => {
             ("Not right now", Some("We could not do this at the moment."), LATER)
         }

@@ -92,6 +92,7 @@ pub(super) fn status_and_title(refusal: &Refusal) -> (StatusCode, &'static str) 
         Refusal::RefreshHeld { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "Refreshes are held by the operator")
         }
+        Refusal::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Too much at once"),
         Refusal::StoreUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer"),
         Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours"),
     }
@@ -143,6 +144,9 @@ fn plain_detail(refusal: &Refusal) -> &'static str {
         Refusal::RefreshHeld { .. } => {
             "The token has expired, and whoever runs this server has it refresh nothing at this provider for the moment. Nothing is lost: try again after Retry-After."
         }
+        Refusal::Overloaded { .. } => {
+            "This server is answering as much as it can, or as much as one tenant may ask of it at once. Nothing was done: try again after Retry-After."
+        }
         Refusal::StoreUnavailable { .. } => {
             "Nothing was changed that an answer has not told you. Try again after Retry-After."
         }
@@ -174,6 +178,7 @@ fn retry_after(refusal: &Refusal) -> Option<u64> {
         Refusal::RateLimited { retry_after }
         | Refusal::ProviderUnavailable { retry_after }
         | Refusal::RefreshHeld { retry_after }
+        | Refusal::Overloaded { retry_after }
         | Refusal::StoreUnavailable { retry_after } => {
             let up = u64::from(*retry_after > Duration::from_secs(retry_after.as_secs()));
             Some((retry_after.as_secs() + up).max(1))

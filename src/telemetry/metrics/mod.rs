@@ -25,6 +25,7 @@ const STORE_ERRORS: &str = "grantkeep_store_errors_total";
 const MAILS: &str = "grantkeep_mails_total";
 const MAILS_WAITING: &str = "grantkeep_mails_waiting";
 const MAILS_OLDEST: &str = "grantkeep_mails_oldest_age_seconds";
+const NOT_ADMITTED: &str = "grantkeep_admission_refusals_total";
 const PASSWORD_RESETS: &str = "grantkeep_password_resets_total";
 const SIGN_UPS: &str = "grantkeep_sign_ups_total";
 const LOGINS: &str = "grantkeep_logins_total";
@@ -68,6 +69,7 @@ const GENERAL: &[Row] = &[
         "Mails in the queue, those on their way included; the same on every server of a store.",
     ),
     (MAILS_OLDEST, Level, "How long ago the oldest mail in the queue was asked for; 0 where there is none."),
+    (NOT_ADMITTED, Counter, "Requests that were not admitted, by limit."),
     (PASSWORD_RESETS, Counter, "Forgotten passwords and new ones, by outcome."),
     (SIGN_UPS, Counter, "Sign-ups, by outcome: kept, unsent (too many mails to one address) or limited."),
     (
@@ -199,6 +201,12 @@ pub fn password_reset(outcome: &'static str) {
     counter!(PASSWORD_RESETS, "outcome" => outcome).increment(1);
 }
 
+/// A request was not admitted: `address`, `key` or `tenant` had come too often, `places` or the tenant's `share` of them were
+/// taken.
+pub fn not_admitted(limit: &'static str) {
+    counter!(NOT_ADMITTED, "limit" => limit).increment(1);
+}
+
 /// Somebody signed up; `outcome` is `kept`, `unsent` or `limited`.
 pub fn sign_up(outcome: &'static str) {
     counter!(SIGN_UPS, "outcome" => outcome).increment(1);
@@ -326,6 +334,7 @@ mod tests {
             mail("sent");
             mails_waiting(3, Duration::from_secs(90));
             password_reset("asked");
+            not_admitted("key");
             sign_up("kept");
             login("key", "ok");
             password_hash();

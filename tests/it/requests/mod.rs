@@ -5,3 +5,5 @@ mod bodies;
 mod lists;
 mod outage;
 mod wire;
+
+pub use wire::Wire;

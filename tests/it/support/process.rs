@@ -79,6 +79,11 @@ impl Leashed {
         pid.trim().to_owned()
     }
 
+    /// Files and sockets that it holds.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
     /// The exit code, once it has ended by itself or by a signal (then 128 and more).
     pub fn ended(&mut self) -> Option<i32> {
         self.shell
