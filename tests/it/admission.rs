@@ -35,7 +35,7 @@ async fn a_key_may_so_often_and_its_tenant_too() {
     let tenant = Tenant::new(&app).await;
     // Making the key was one request of the tenant, with its password.
     let answers: Vec<Answer> = join_all((0..3).map(|_| tenant.get("/v1/connections"))).await;
-    let mut said: Vec<String> = answers.iter().map(|answer| standing(answer)).collect();
+    let mut said: Vec<String> = answers.iter().map(standing).collect();
     said.sort();
     assert_eq!(said, [0, 1, 2].map(|n| format!("\"key\";r={n}, \"tenant\";r={}", n + 2)));
     assert!(answers.iter().all(|answer| answer.status == 200));

@@ -245,14 +245,16 @@ fn password() -> SecurityScheme {
     SecurityScheme::Http(basic)
 }
 
-/// Every header that is described is always there; the builder of headers cannot say so.
+/// Every header that is described is always there, but for those of rates that may not be set; the builder of headers cannot
+/// say so.
 fn require_headers(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
                 match member {
                     Value::Object(headers) if name == "headers" => {
-                        let headers = headers.values_mut().filter_map(Value::as_object_mut);
+                        let always = headers.iter_mut().filter(|(name, _)| !name.starts_with("RateLimit"));
+                        let headers = always.filter_map(|(_, header)| header.as_object_mut());
                         for header in headers.filter(|header| !header.contains_key("$ref")) {
                             header.insert("required".to_owned(), true.into());
                         }

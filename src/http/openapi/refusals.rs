@@ -128,6 +128,10 @@ fn headers(refusal: &Refusal) -> Vec<(&'static str, Header)> {
     let text = || ObjectBuilder::from(Object::with_type(Type::String));
     let set = problem::head(refusal).finish();
     let mut all = Vec::new();
+    if matches!(refusal, Refusal::RateLimited { .. }) {
+        all.push(("RateLimit", header(text(), "What is left of each rate, where one is set.")));
+        all.push(("RateLimit-Policy", header(text(), "The rates that are set.")));
+    }
     for (name, value) in set.headers() {
         let said = value.to_str().unwrap_or_default();
         match name.as_str() {
