@@ -6,7 +6,7 @@
 use super::api_key::ApiKeyText;
 use super::caller::{Authenticated, Caller, Presented};
 use super::memo::{Look, Seen};
-use super::{Accounts, password as rules, veil::Veiled};
+use super::{Accounts, budgets::Counted, password as rules};
 use crate::crypto::{hash::same, password};
 use crate::domain::{EmailAddress, Password, Refusal, Secret, Who};
 use crate::ports::ChanceExt;
@@ -14,7 +14,6 @@ use crate::telemetry::metrics;
 use crate::vault::{Along, Authority, Member};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Accounts {
     /// Proves who calls. `from` is the caller's network address where it is known; the slot of `along` is
@@ -83,11 +82,9 @@ impl Accounts {
             }
             self.memo.forget(&login, &seen);
         }
-        let tried: Vec<Veiled> = [Some(self.veil.email(name)), from.map(|from| self.veil.network(from))]
-            .into_iter()
-            .flatten()
-            .collect();
-        self.not_too_often(&tried)?;
+        let mut tried = vec![self.counted_email(name)];
+        tried.extend(from.map(|from| self.counted_network(from)));
+        self.failed_logins.check(&tried).await?;
         // Read before the wait for others with this password: a store that hangs holds up nobody twice.
         let member = self.member_of(address.as_ref()).await?;
         loop {
@@ -110,39 +107,37 @@ impl Accounts {
         &self,
         member: Option<Member>,
         password: &Password,
-        tried: Vec<Veiled>,
+        mut tried: Vec<Counted>,
     ) -> Result<Member, Refusal> {
         let turn = self.hashing.turn().await?;
         // Others may have failed while this one waited.
-        self.not_too_often(&tried)?;
+        self.failed_logins.check(&tried).await?;
         let phc = member.as_ref().map(|member| member.password_hash.clone());
         let (password, salt) = (password.clone(), self.chance.bytes());
-        let (failed, clock) = (Arc::clone(&self.failed_logins), Arc::clone(&self.clock));
-        let right = turn.run(move || {
-            // Where nobody is, a hash that is of no use: as dear as a comparison.
-            let nobody = || password::hash(&password, &salt).is_ok_and(|_| false);
-            let right = phc.map_or_else(nobody, |phc| password::verify(&password, &phc));
-            if !right {
-                // Counted here, before the turn ends: a caller who does not stay for the answer is counted too.
-                let now = clock.monotonic();
-                for who in &tried {
-                    // Where nothing is left, there is nothing more to take.
-                    failed.take(who, now);
+        let (failed, counting) = (Arc::clone(&self.failed_logins), Arc::clone(&self.failed_logins));
+        // To its end: a caller who does not stay for the answer is counted too.
+        let work = self.tasks.finish(async move {
+            let right = turn.run(move || {
+                // Where nobody is, a hash that is of no use: as dear as a comparison.
+                let nobody = || password::hash(&password, &salt).is_ok_and(|_| false);
+                let right = phc.map_or_else(nobody, |phc| password::verify(&password, &phc));
+                if !right {
+                    // Before the turn ends: who comes next finds it counted. Where nothing is left there is nothing to take.
+                    tried.retain(|who| counting.take_here(who).is_none());
                 }
+                (right, tried)
+            });
+            let (right, tried) = right.await?;
+            if !right {
+                failed.take_in_store(&tried).await?;
             }
-            right
+            Ok::<_, Refusal>(right)
         });
-        if right.await? {
+        if work.await.map_err(|_| Refusal::Internal)?? {
             return member.ok_or(Refusal::Unauthenticated);
         }
         tracing::debug!("a wrong password was refused");
         Err(Refusal::Unauthenticated)
-    }
-
-    fn not_too_often(&self, tried: &[Veiled]) -> Result<(), Refusal> {
-        let now = self.clock.monotonic();
-        let wait = tried.iter().filter_map(|who| self.failed_logins.check(who, now).err()).max();
-        wait.map_or(Ok(()), |retry_after: Duration| Err(Refusal::RateLimited { retry_after }))
     }
 
     /// The member of an address; where there is none, after as many reads.

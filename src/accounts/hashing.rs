@@ -19,8 +19,8 @@ pub(super) struct Hashing {
 }
 
 /// A turn to hash; given back when the hash is done, also where nobody waits for it any more.
-pub(super) struct Turn<'a> {
-    tasks: &'a Tasks,
+pub(super) struct Turn {
+    tasks: Tasks,
     permits: [OwnedSemaphorePermit; 2],
 }
 
@@ -32,17 +32,17 @@ impl Hashing {
     }
 
     /// Waits for a turn; refused at once when too many wait.
-    pub async fn turn(&self) -> Result<Turn<'_>, Refusal> {
+    pub async fn turn(&self) -> Result<Turn, Refusal> {
         let busy = Refusal::RateLimited { retry_after: COME_BACK };
         let in_line = Arc::clone(&self.line).try_acquire_owned().map_err(|_| busy.clone())?;
         let _waiting = metrics::waiting_for_password();
         // Fails only where the semaphore is closed, and nobody closes it.
         let turn = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_| busy)?;
-        Ok(Turn { tasks: &self.tasks, permits: [in_line, turn] })
+        Ok(Turn { tasks: self.tasks.clone(), permits: [in_line, turn] })
     }
 }
 
-impl Turn<'_> {
+impl Turn {
     /// Does `work`, to its end.
     pub async fn run<T: Send + 'static>(
         self,

@@ -6,6 +6,7 @@
 
 mod api_key;
 mod authenticate;
+mod budgets;
 mod caller;
 mod guessable;
 mod hashing;
@@ -25,17 +26,17 @@ pub use caller::{Authenticated, Caller, Presented};
 pub use keys::NewApiKey;
 pub use sign_up::SignUp;
 
-use crate::admission::Limiter;
 use crate::domain::Rate;
 use crate::ports::{Chance, ChanceExt, Clock, Mailer, Tasks};
 use crate::vault::Vault;
+use budgets::FleetLimit;
 use hashing::Hashing;
 use memo::Memo;
 use postman::Postman;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
-use veil::{Veil, Veiled};
+use veil::Veil;
 
 /// What an operator may set about accounts.
 #[derive(Clone, Debug)]
@@ -84,9 +85,9 @@ pub struct Accounts {
     tasks: Tasks,
     memo: Memo,
     veil: Veil,
-    sign_ups: Limiter<Veiled>,
-    mails: Limiter<Veiled>,
-    failed_logins: Arc<Limiter<Veiled>>,
+    sign_ups: FleetLimit,
+    mails: FleetLimit,
+    failed_logins: Arc<FleetLimit>,
 }
 
 impl Accounts {
@@ -101,6 +102,7 @@ impl Accounts {
     ) -> Self {
         const MINUTE: Duration = Duration::from_mins(1);
         const HOUR: Duration = Duration::from_hours(1);
+        let limit = |kind, count, per| FleetLimit::new(kind, Rate { count, per }, &vault, &clock);
         Self {
             hashing: Hashing::new(tasks.clone(), settings.hashes_at_once, settings.hashes_waiting),
             postman: Arc::new(Postman {
@@ -118,12 +120,9 @@ impl Accounts {
             tasks,
             memo: Memo::new(),
             veil: Veil::new(chance.bytes()),
-            sign_ups: Limiter::new(Rate { count: settings.sign_ups_per_hour, per: HOUR }),
-            mails: Limiter::new(Rate { count: settings.mails_per_hour, per: HOUR }),
-            failed_logins: Arc::new(Limiter::new(Rate {
-                count: settings.failed_logins_per_minute,
-                per: MINUTE,
-            })),
+            sign_ups: limit("sign-ups", settings.sign_ups_per_hour, HOUR),
+            mails: limit("mails", settings.mails_per_hour, HOUR),
+            failed_logins: Arc::new(limit("failed-logins", settings.failed_logins_per_minute, MINUTE)),
             vault,
             clock,
             chance,

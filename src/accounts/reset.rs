@@ -3,6 +3,7 @@
 //! Who says that they forgot a password hears the same after the same work, whether or not the address has an account: the
 //! address is looked up behind the answer, by whoever sends the mail. An address without an account gets none.
 
+use super::budgets::refuse;
 use super::postman::Postman;
 use super::{Accounts, password as rules};
 use crate::crypto::password;
@@ -23,9 +24,9 @@ impl Accounts {
     ///
     /// Refuses too many from one network. Too many for one address are answered like any other and send nothing.
     pub async fn forgot_password(&self, email: EmailAddress, from: Option<IpAddr>) -> Result<(), Refusal> {
-        self.one_more_from(from).inspect_err(|_| metrics::password_reset("limited"))?;
-        let mailbox = self.veil.email(email.as_str());
-        let send = self.mails.take(&mailbox, self.clock.monotonic()).wait.is_none();
+        self.one_more_from(from).await.inspect_err(|_| metrics::password_reset("limited"))?;
+        let mailbox = self.counted_email(email.as_str());
+        let send = self.mails.take_alike(&mailbox).await?.is_none();
         // Who asked for it longer ago than a link would live has asked again.
         let keep_trying = self.settings.mail.keep_trying.min(self.settings.reset_life);
         let draft = MailDraft { to: email, letter: Letter::PasswordForgotten { from }, keep_trying };
@@ -79,10 +80,9 @@ impl Accounts {
     }
 
     /// Counts one more sign-up or mail asked for from a network, and refuses too many.
-    pub(super) fn one_more_from(&self, from: Option<IpAddr>) -> Result<(), Refusal> {
+    pub(super) async fn one_more_from(&self, from: Option<IpAddr>) -> Result<(), Refusal> {
         let Some(from) = from else { return Ok(()) };
-        let taken = self.sign_ups.take(&self.veil.network(from), self.clock.monotonic());
-        taken.or_wait().map_err(|retry_after| Refusal::RateLimited { retry_after })
+        refuse(self.sign_ups.take(&self.counted_network(from)).await?)
     }
 
     /// The hash of a password that was found good enough, when it is its turn.

@@ -30,10 +30,10 @@ impl Accounts {
     pub async fn sign_up(&self, request: SignUp, from: Option<IpAddr>) -> Result<(), Refusal> {
         let product = checked_product(request.product.as_deref().unwrap_or_default())?;
         let password = rules::checked(&request.password, &request.email, &product)?;
-        self.one_more_from(from).inspect_err(|_| metrics::sign_up("limited"))?;
+        self.one_more_from(from).await.inspect_err(|_| metrics::sign_up("limited"))?;
         let password_hash = self.hash(password).await?;
-        let mailbox = self.veil.email(request.email.as_str());
-        let send = self.mails.take(&mailbox, self.clock.monotonic()).wait.is_none();
+        let mailbox = self.counted_email(request.email.as_str());
+        let send = self.mails.take_alike(&mailbox).await?.is_none();
         let created_at = self.clock.now();
         let to = request.email.clone();
         let sign_up = PendingSignUp { email: request.email, password_hash, product, created_at };

@@ -30,18 +30,28 @@ impl Taken {
     }
 }
 
+/// Takes a token of a bucket that is full again after `full_in`: when it is full after that, or how long until there is one.
+pub fn take_one(rate: Rate, full_in: Duration) -> Result<Duration, Duration> {
+    let then = full_in + interval(rate);
+    let wait = then.saturating_sub(rate.per);
+    if wait.is_zero() { Ok(then) } else { Err(wait) }
+}
+
+/// One token comes back after this long.
+fn interval(rate: Rate) -> Duration {
+    rate.per / rate.count.max(1)
+}
+
 /// So many in so long, for each of many.
 pub struct Limiter<K> {
     rate: Rate,
-    /// One token comes back after this long.
-    interval: Duration,
     full_at: Cache<K, Duration>,
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
     /// Full buckets.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, interval: rate.per / rate.count.max(1), full_at: Cache::new(BUCKETS) }
+        Self { rate, full_at: Cache::new(BUCKETS) }
     }
 
     /// What it allows.
@@ -51,22 +61,23 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
 
     /// Refuses with the time to wait when there is no token left; takes none.
     pub fn check(&self, who: &K, now: Duration) -> Result<(), Duration> {
-        self.full_at.get(who).and_then(|full_at| self.wait(full_at, now)).map_or(Ok(()), Err)
+        let full_at = self.full_at.get(who).unwrap_or(now);
+        take_one(self.rate, full_at.saturating_sub(now)).map(|_| ())
     }
 
     /// Takes a token where there is one.
     pub fn take(&self, who: &K, now: Duration) -> Taken {
         let entry = self.full_at.entry(who, None, |_, full_at| {
-            let wait = self.wait(*full_at, now);
-            if wait.is_none() {
-                *full_at = (*full_at).max(now) + self.interval;
+            let taken = take_one(self.rate, full_at.saturating_sub(now));
+            if let Ok(full_in) = taken {
+                *full_at = now + full_in;
             }
-            EntryAction::Retain((wait, *full_at))
+            EntryAction::Retain((taken.err(), *full_at))
         });
         let (wait, full_at) = match entry {
             EntryResult::Retained(known) => known,
             EntryResult::Vacant(place) => {
-                let full_at = now + self.interval;
+                let full_at = now + interval(self.rate);
                 // Refused only where the entry was evicted in this moment: a bucket that is lost is a full one.
                 let _ = place.insert(full_at);
                 (None, full_at)
@@ -77,15 +88,9 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         Taken { wait, left: self.left(full_in), full_in }
     }
 
-    /// How long until there is a token, at a bucket that is full again at `full_at`; none when there is one.
-    fn wait(&self, full_at: Duration, now: Duration) -> Option<Duration> {
-        let wait = (full_at.max(now) + self.interval).saturating_sub(now + self.rate.per);
-        (!wait.is_zero()).then_some(wait)
-    }
-
     /// How many tokens are in a bucket that is full again so soon.
     fn left(&self, full_in: Duration) -> u32 {
-        let there = self.rate.per.saturating_sub(full_in).as_nanos() / self.interval.as_nanos().max(1);
+        let there = self.rate.per.saturating_sub(full_in).as_nanos() / interval(self.rate).as_nanos().max(1);
         u32::try_from(there).unwrap_or(u32::MAX).min(self.rate.count)
     }
 }

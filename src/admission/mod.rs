@@ -6,7 +6,7 @@
 mod limiter;
 mod places;
 
-pub use limiter::{Limiter, Taken};
+pub use limiter::{Limiter, Taken, take_one};
 pub use places::{Place, Places};
 
 use crate::domain::{Rate, Refusal, TenantId, Who};

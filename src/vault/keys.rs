@@ -236,6 +236,11 @@ pub(super) fn email(address: &EmailAddress) -> Key {
     Key::alone("email", &sha256_hex(address.as_str().as_bytes()))
 }
 
+/// What is left of a limit, for somebody: a partition of its own.
+pub(super) fn budget(kind: &str, name: &str) -> Key {
+    Key::alone("budget", &sha256_hex(format!("{kind} {name}").as_bytes()))
+}
+
 pub(super) fn pending_sign_up(hash: &str) -> Key {
     Key::alone("pending-signup", hash)
 }

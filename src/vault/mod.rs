@@ -6,6 +6,7 @@
 mod api_keys;
 mod audit;
 mod authority;
+mod budgets;
 mod connections;
 mod data_keys;
 mod due;
@@ -33,6 +34,7 @@ mod walk;
 pub use api_keys::{ApiKey, ApiKeyLimits, ApiKeys};
 pub use audit::{Audit, AuditFilter, AuditOptions, AuditRecord, HeadsLog, TrailFault, Verified};
 pub use authority::{Authority, Unproven};
+pub use budgets::Budgets;
 pub use connections::{
     Attempt, Brought, Committed, Connection, ConnectionFilter, Connections, Doubt, Failure, Fresh, Identity,
     MoreToken, NewGrant, Plan, Slot, Spilled, Status, Tokens, Trouble,
@@ -197,6 +199,11 @@ impl Vault {
     /// Links to set a new password.
     pub fn password_resets(&self) -> PasswordResets<'_> {
         PasswordResets::new(self)
+    }
+
+    /// What is left of limits that all servers count together.
+    pub fn budgets(&self) -> Budgets<'_> {
+        Budgets::new(self)
     }
 
     /// People, by address.

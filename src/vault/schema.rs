@@ -205,6 +205,7 @@ pub const RECORDS: &[RecordSchema] = &[
         ],
     },
     RecordSchema { kind: "due-lease", fields: &[("worker", Plain), ("until", Plain)] },
+    RecordSchema { kind: "budget", fields: &[("full_at", Plain)] },
     RecordSchema { kind: "email", fields: &[("tenant", Plain), ("member", Plain)] },
     RecordSchema {
         kind: "mail",

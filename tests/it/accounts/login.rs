@@ -5,8 +5,12 @@ use crate::on_both_stores;
 use crate::support::app::{App, Stores};
 use crate::support::browser::http;
 use crate::support::raw::{Raw, difference, raw};
-use crate::support::tenant::{PASSWORD, Tenant};
+use crate::support::redis::RedisServer;
+use crate::support::tenant::{PASSWORD, Tenant, with_json};
+use grantkeep::app::new_master_key;
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
 
 async fn basic(app: &App, email: &str, password: &str) -> Raw {
     raw(http().get(format!("{}/v1/api-keys", app.url)).basic_auth(email, Some(password))).await
@@ -100,3 +104,46 @@ on_both_stores!(too_many_wrong_passwords_wait, |stores: Stores| async move {
     assert_eq!(basic(&app, "nobody@example.com", "wrong").await.status, 429);
     assert_eq!(tenant.get("/v1/api-keys").await.status, 200);
 });
+
+/// The limits are the fleet's: neither another server nor a new process has more of them.
+#[tokio::test]
+async fn wrong_passwords_and_mails_are_counted_by_all_servers_together() {
+    let redis = Arc::new(RedisServer::start(&[]));
+    let key = new_master_key(Some("test"));
+    let settings = [
+        ("vault.master_keys", key.as_str()),
+        ("limits.failed_logins_per_minute", "4"),
+        ("limits.mails_per_hour", "2"),
+    ];
+    let start = || App::start_with(Stores::Redis(Arc::clone(&redis)), &settings);
+    let (one, other) = (start().await, start().await);
+    let tenant = Tenant::new(&one).await;
+    for (n, app) in [&one, &other, &one, &other].into_iter().enumerate() {
+        assert_eq!(basic(app, &tenant.email, &format!("wrong {n}")).await.status, 401);
+    }
+    let new = start().await;
+    for app in [&one, &other, &new] {
+        let refused = basic(app, &tenant.email, "wrong again").await;
+        assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"));
+    }
+    // Neither the address nor what was tried stands in the store.
+    let budgets: Vec<String> = redis.say(&["KEYS", "gk:budget:*"]);
+    assert_eq!(budgets.len(), 4, "{budgets:?}: a login and a sign-up, each by address and network");
+    assert!(budgets.iter().all(|name| !name.contains('@') && !name.contains("127.0.0.1")), "{budgets:?}");
+    for name in &budgets {
+        let left: i64 = redis.say(&["PTTL", name]);
+        assert!((1..=3_600_000).contains(&left), "{name} goes by itself: {left}");
+    }
+    // The sign-up was its address's first mail.
+    for app in [&other, &new, &one] {
+        let body = json!({ "email": tenant.email });
+        let forgot = raw(with_json(http().post(format!("{}/forgot-password", app.url)), &body)).await;
+        assert_eq!(forgot.status, 202, "{forgot:?}");
+    }
+    let mut mails = 0;
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        mails = [&one, &other, &new].iter().map(|app| app.mails(&tenant.email).len()).sum();
+    }
+    assert_eq!(mails, 2, "one link for the sign-up, one for the first that forgot");
+}
