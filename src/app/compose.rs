@@ -123,7 +123,11 @@ pub(super) async fn open_vault(
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
     let vault = Vault::new(store, clock, Arc::clone(chance), keyring(settings)?);
     let memory = u64::try_from(settings.cache.memory).unwrap_or(u64::MAX);
-    let vault = vault.keeping(HotOptions { ttl: settings.cache.ttl, memory });
+    let vault = vault.keeping(HotOptions {
+        ttl: settings.cache.ttl,
+        stale_if_down: settings.cache.stale_if_down,
+        memory,
+    });
     Ok((vault.telling_refreshes(settings.events.refreshed), opened))
 }
 
@@ -144,6 +148,9 @@ async fn compose(
     let instance = instance::hold(&settings.server.data_folder, &*chance)?;
     let audit = AuditOptions { instance: instance.id.clone(), retention: settings.audit.retention };
     vault.write_audit(audit, tasks);
+    let spool = FolderPages::new(settings.server.data_folder.join("audit"));
+    vault.spool_audit(Arc::new(spool), tasks);
+    vault.take_up_spooled_audit().await;
     if !settings.cache.ttl.is_zero() {
         vault.heed(&tasks.runtime());
     }
@@ -204,6 +211,7 @@ fn work_by_itself(settings: &Settings, vault: &Arc<Vault>, state: &HttpState) ->
     jobs.extend(jobs::refreshes(&state.broker, settings.refresh.pace));
     jobs.push(jobs::epoch(&state.broker, settings.refresh.epoch));
     jobs.push(jobs::went_back(&state.broker));
+    jobs.push(jobs::spooled(vault));
     jobs.push(jobs::deletions(&state.broker, settings.tenants.deletion_pause));
     jobs
 }

@@ -25,6 +25,9 @@ pub struct Wish {
     pub token: Option<String>,
 }
 
+/// The store cannot be reached, and this is what was known.
+const STALE: &str = "stale_store";
+
 /// A token and what there is to know about it.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are those of section 2.9 of the design")]
@@ -42,7 +45,7 @@ pub struct Handout {
 /// How the token came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshState {
-    /// `fresh`, `refreshed`, `failing`, `unverified` or `none`.
+    /// `fresh`, `refreshed`, `failing`, `unverified`, `stale_store` or `none`.
     pub state: &'static str,
     /// Where it is failing: not before this time again.
     pub retry_at: Option<Timestamp>,
@@ -77,19 +80,31 @@ impl Broker {
         }
     }
 
-    /// Records a hand-out, as the settings say before the token leaves: where that cannot be, none leaves.
-    async fn recorded(&self, by: &Authority, slot: &Slot, handout: Handout) -> Result<Handout, Refusal> {
-        let deed = slot
-            .named_in(Deed::done(Action::TokenHandedOut))
-            .about("connection", &handout.connection.id)
-            .about("generation", handout.connection.generation)
-            .about("refresh", handout.refresh.state);
-        let audit = self.vault.audit(by);
-        match self.settings.handouts {
-            HandoutRecords::Before => audit.record_first(deed).await?,
-            HandoutRecords::Behind => audit.note_or_wait(deed).await?,
-            HandoutRecords::Off => {}
+    /// Records a hand-out, as the settings say before the token leaves: where that cannot be, none leaves. While the store
+    /// cannot be reached, a token that was known before leaves with a record on this server's disk.
+    async fn recorded(&self, by: &Authority, slot: &Slot, mut handout: Handout) -> Result<Handout, Refusal> {
+        let deed = |handout: &Handout| {
+            slot.named_in(Deed::done(Action::TokenHandedOut))
+                .about("connection", &handout.connection.id)
+                .about("generation", handout.connection.generation)
+                .about("refresh", handout.refresh.state)
+        };
+        // What a refresh brought is known to this process alone.
+        let known = handout.refresh.state != "refreshed";
+        let (audit, records) = (self.vault.audit(by), self.settings.handouts);
+        let recorded = match records {
+            HandoutRecords::Off => return Ok(handout),
+            _ if known && self.vault.goes_on_without_store() => None,
+            HandoutRecords::Before => Some(audit.record_first(deed(&handout)).await),
+            HandoutRecords::Behind => Some(audit.note_or_wait(deed(&handout)).await),
+        };
+        match recorded {
+            Some(Ok(())) => return Ok(handout),
+            Some(Err(error)) if !(known && self.vault.lost_the_store(&error)) => return Err(error.into()),
+            None | Some(Err(_)) => {}
         }
+        handout.refresh = RefreshState::plain(STALE);
+        audit.record_on_disk(&deed(&handout)).await?;
         Ok(handout)
     }
 
@@ -125,7 +140,7 @@ impl Broker {
         read: Option<SlotRead>,
     ) -> Result<Handout, Refusal> {
         let provider = self.provider(&slot.provider)?;
-        let SlotRead { connection, enabled } = match read {
+        let SlotRead { connection, enabled, stale } = match read {
             Some(read) => read,
             None => self.vault.connections(by).slot(slot, wish.wants_anew()).await?,
         };
@@ -137,6 +152,13 @@ impl Broker {
         let target = wish.token.map_or(Target::Main, Target::More);
         let held = self.held(by, &connection, &target).await?;
         let now = self.ports.clock.now();
+        if stale {
+            // Nothing can be refreshed: it lives, or there is none.
+            let unavailable = Refusal::StoreUnavailable { retry_after: Duration::from_secs(1) };
+            let lives = held.lives_for(Duration::ZERO, now);
+            let handout = self.hand_out(by, connection, &target, RefreshState::plain(STALE));
+            return if lives { handout.await } else { Err(unavailable) };
+        }
         let needed = held.needed(&provider, wish.min_ttl);
         let fresh = held.lives_for(needed, now);
         if fresh && !wish.force_refresh {

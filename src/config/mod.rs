@@ -136,6 +136,8 @@ pub enum StoreUrl {
 pub struct Cache {
     /// The longest that something counts without being read again; zero where nothing is kept.
     pub ttl: Duration,
+    /// The longest that it counts while the store cannot be reached; zero where it does not.
+    pub stale_if_down: Duration,
     /// Bytes, about.
     pub memory: usize,
 }

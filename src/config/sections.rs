@@ -15,6 +15,8 @@ const NOBODY: &str = "Grantkeep <no-reply@grantkeep.invalid>";
 
 /// The longest that anything is believed that nobody told otherwise.
 const LONGEST_KEPT: Duration = Duration::from_secs(5);
+/// A deleted connection's token must not outlive an outage by much.
+const LONGEST_STALE: Duration = Duration::from_hours(1);
 
 /// Reads every section, so that the faults of all are found, and then compares them.
 pub(super) fn settings(r: &mut Reader) -> Option<Settings> {
@@ -149,7 +151,13 @@ fn cache(r: &mut Reader) -> Option<Cache> {
         (_, Err(problem)) => Err(format!("{problem}; 0 keeps nothing")),
     });
     let memory = r.read("cache.memory", parse::size);
-    Some(Cache { ttl: ttl?, memory: memory? })
+    let stale_if_down = r.read("cache.stale_if_down", |text| match (text, parse::duration(text)) {
+        ("0", _) => Ok(Duration::ZERO),
+        (_, Ok(span)) if span > LONGEST_STALE => Err("must be 1h at most".to_owned()),
+        (_, Ok(span)) => Ok(span),
+        (_, Err(problem)) => Err(format!("{problem}; 0 hands out nothing")),
+    });
+    Some(Cache { ttl: ttl?, stale_if_down: stale_if_down?, memory: memory? })
 }
 
 fn vault(r: &mut Reader) -> Option<Vault> {

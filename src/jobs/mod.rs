@@ -9,6 +9,7 @@ mod epoch;
 mod events;
 mod mails;
 mod refreshes;
+mod spooled;
 mod went_back;
 
 pub use audit::audit;
@@ -17,6 +18,7 @@ pub use epoch::epoch;
 pub use events::events;
 pub use mails::mails;
 pub use refreshes::refreshes;
+pub use spooled::spooled;
 pub use went_back::went_back;
 
 use crate::ports::{Chance, ChanceExt, Tasks};

@@ -160,7 +160,8 @@ impl Vault {
 
     fn kept_keys(&self, tenant: &TenantId) -> Option<Arc<TenantKeys>> {
         let keys = self.data_keys.0.get(tenant)?;
-        let fresh = self.clock.monotonic().saturating_sub(keys.read_at) < KEPT;
+        // While the store cannot be reached, as long as what they open.
+        let fresh = self.clock.monotonic().saturating_sub(keys.read_at) < KEPT + self.hot.grace();
         fresh.then_some(keys)
     }
 

@@ -61,7 +61,7 @@ pub use sign_ups::{Activation, PendingSignUp, SignUps};
 pub use tenants::{Tenant, TenantStatus, Tenants};
 
 use crate::domain::{ApiKeyId, TenantId};
-use crate::ports::store::{Notice, Store};
+use crate::ports::store::{Notice, Store, StoreError};
 use crate::ports::{Chance, Clock};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
@@ -75,11 +75,14 @@ pub struct SlotRead {
     pub connection: Option<Arc<Connection>>,
     /// Whether the tenant has the provider enabled.
     pub enabled: bool,
+    /// The store could not be asked, and this is what was known.
+    pub stale: bool,
 }
 
 impl SlotRead {
-    fn of(connection: Option<hot::Kept>, integration: Option<&hot::Kept>) -> Self {
-        Self { connection: connection.and_then(hot::Kept::connection), enabled: integration.is_some() }
+    fn of(connection: Option<hot::Kept>, integration: Option<&hot::Kept>, stale: bool) -> Self {
+        let connection = connection.and_then(hot::Kept::connection);
+        Self { connection, enabled: integration.is_some(), stale }
     }
 }
 
@@ -102,6 +105,7 @@ pub struct Vault {
     keyring: Keyring,
     data_keys: data_keys::Cache,
     trail: OnceLock<Arc<audit::Trail>>,
+    spool: OnceLock<Arc<audit::Spool>>,
     hints: due::Hints,
     /// Whether each refresh is an event.
     tells_refreshes: bool,
@@ -115,10 +119,11 @@ impl Vault {
         chance: Arc<dyn Chance>,
         keyring: Keyring,
     ) -> Self {
-        let (data_keys, trail, hints) = (data_keys::Cache::new(), OnceLock::new(), due::Hints::new());
+        let (data_keys, hints) = (data_keys::Cache::new(), due::Hints::new());
+        let (trail, spool) = (OnceLock::new(), OnceLock::new());
         let hot = Arc::new(hot::Hot::new(store, Arc::clone(&clock), HotOptions::default()));
         let store: Arc<dyn Store> = hot.clone();
-        Self { store, hot, clock, chance, keyring, data_keys, trail, hints, tells_refreshes: false }
+        Self { store, hot, clock, chance, keyring, data_keys, trail, spool, hints, tells_refreshes: false }
     }
 
     /// Keeps what hand-outs read; goes with [`Self::heed`], without which nothing would be kept on a store that several share.
@@ -231,9 +236,24 @@ impl Vault {
         };
         let (place, integration) =
             (keys::connection(tenant, slot), keys::integration(tenant, &slot.provider));
-        let [key, connection, enabled] = self.hot.recall([&key, &place, &integration], anew).await?;
-        let read = SlotRead::of(connection, enabled.as_ref());
+        let hot::Recalled { found: [key, connection, enabled], stale } =
+            self.hot.recall([&key, &place, &integration], anew).await?;
+        let read = SlotRead::of(connection, enabled.as_ref(), stale);
         Ok((key.and_then(hot::Kept::api_key), Some(Unproven::new(tenant.clone(), read))))
+    }
+
+    /// True while the store did not answer when it was last asked, and what was known will do.
+    pub fn goes_on_without_store(&self) -> bool {
+        !self.hot.grace().is_zero()
+    }
+
+    /// Takes note of an error that a store gave which cannot be reached; true where what was known will do.
+    pub fn lost_the_store(&self, error: &VaultError) -> bool {
+        if matches!(error, VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) {
+            self.hot.lost();
+            return self.goes_on_without_store();
+        }
+        false
     }
 
     /// Forgets what is kept when the store tells of it, as long as `runtime` runs. To be called once.
@@ -246,7 +266,8 @@ impl Vault {
                 let Some(vault) = vault.upgrade() else { return };
                 match notice {
                     Ok(Notice::Changed(name)) => vault.forget(&name),
-                    Ok(Notice::Missed) | Err(RecvError::Lagged(_)) => vault.hot.forget_all(),
+                    Ok(Notice::Missed) => vault.hot.missed(),
+                    Err(RecvError::Lagged(_)) => vault.hot.forget_all(),
                     Err(RecvError::Closed) => return,
                 }
             }

@@ -34,6 +34,7 @@ mod requests;
 mod resources;
 mod sandbox;
 mod sessions;
+mod stale;
 mod store_contract;
 mod store_dies;
 mod support;

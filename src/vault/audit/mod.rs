@@ -9,6 +9,7 @@ mod check;
 mod event;
 mod heads_log;
 mod list;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -19,13 +20,15 @@ mod walk;
 pub use event::AuditRecord;
 pub use heads_log::HeadsLog;
 pub use list::AuditFilter;
+pub(super) use spool::Spool;
 pub use trail::AuditOptions;
 pub(super) use trail::Trail;
 pub use verify::{TrailFault, Verified};
 
 use super::{Authority, Vault, VaultError};
-use crate::domain::Deed;
+use crate::domain::{Deed, Timestamp};
 use crate::ports::store::StoreError;
+use event::Event;
 use tokio::sync::oneshot;
 
 /// The audit trail of one tenant.
@@ -51,6 +54,14 @@ impl<'a> Audit<'a> {
         heard(self.push(&deed, true)?).await
     }
 
+    /// As [`Self::record_first`] while the store cannot be reached: when it returns, this server's disk has the record, sealed,
+    /// and it is in the trail as soon as the store takes it.
+    pub async fn record_on_disk(&self, deed: &Deed) -> Result<(), VaultError> {
+        let spool = self.vault.spool.get().ok_or(VaultError::NoTrail)?;
+        let event = self.event(deed, self.vault.clock.now())?;
+        heard(spool.push(self.by.tenant(), event)?).await
+    }
+
     /// Has a deed recorded by and by; waits only while so many are that records would get lost.
     pub async fn note_or_wait(&self, deed: Deed) -> Result<(), VaultError> {
         let trail = self.vault.trail.get().ok_or(VaultError::NoTrail)?;
@@ -67,7 +78,16 @@ impl<'a> Audit<'a> {
 
     fn push(&self, deed: &Deed, first: bool) -> Result<Heard, VaultError> {
         let trail = self.vault.trail.get().ok_or(VaultError::NoTrail)?;
-        trail.push(self.by, deed, self.vault.clock.now(), first)
+        let at = self.vault.clock.now();
+        trail.push(self.by.tenant(), self.event(deed, at)?, at, first)
+    }
+
+    fn event(&self, deed: &Deed, at: Timestamp) -> Result<String, VaultError> {
+        Event::write(deed, self.by.actor(), at).ok_or_else(|| VaultError::Corrupt {
+            record: format!("audit:{}", deed.action.as_str()),
+            field: "event".to_owned(),
+            what: "could not be written",
+        })
     }
 }
 

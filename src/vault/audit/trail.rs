@@ -7,11 +7,11 @@
 
 use super::append::Known;
 use super::event::Event;
-use crate::domain::{Deed, InstanceId, TenantId, Timestamp};
+use crate::domain::{InstanceId, TenantId, Timestamp};
 use crate::ports::store::StoreError;
 use crate::ports::{ChanceExt, Tasks};
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Vault, VaultError, keys};
+use crate::vault::{Vault, VaultError};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -131,40 +131,35 @@ impl Trail {
         work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts a deed into its tenant's queue; what comes back is told when it was written or given up. `first`: what it tells
+    /// Puts an event into its tenant's queue; what comes back is told when it was written or given up. `first`: what it tells
     /// has not happened yet.
     pub fn push(
         self: &Arc<Self>,
-        by: &Authority,
-        deed: &Deed,
+        tenant: &TenantId,
+        event: String,
         at: Timestamp,
         first: bool,
     ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
         let (tell, heard) = oneshot::channel();
-        let event = Event::write(deed, by.actor(), at).ok_or_else(|| VaultError::Corrupt {
-            record: keys::audit(by.tenant(), &self.instance).name().to_owned(),
-            field: "event".to_owned(),
-            what: "could not be written",
-        })?;
         let pending = Pending { event, at, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
         let full = self.with(|table| {
-            let of_one = table.queues.get(by.tenant()).map_or(0, |queue| queue.pending.len());
+            let of_one = table.queues.get(tenant).map_or(0, |queue| queue.pending.len());
             let before = if pending.first { table.first } else { table.waiting.saturating_sub(table.first) };
             if before >= MOST_WAITING || (!pending.first && of_one >= MOST_OF_ONE) {
                 return Some((pending, before));
             }
             table.waiting += 1;
             table.first += usize::from(pending.first);
-            if let Some(queue) = table.queues.get_mut(by.tenant()) {
+            if let Some(queue) = table.queues.get_mut(tenant) {
                 queue.pending.push_back(pending);
                 queue.more.notify_one();
                 return None;
             }
             let queue = Queue { pending: VecDeque::from([pending]), more: Arc::default() };
             let more = Arc::clone(&queue.more);
-            table.queues.insert(by.tenant().clone(), queue);
-            let (trail, tenant) = (Arc::clone(self), by.tenant().clone());
+            table.queues.insert(tenant.clone(), queue);
+            let (trail, tenant) = (Arc::clone(self), tenant.clone());
             self.tasks.start(async move { trail.write(&vault, &tenant, &more).await });
             None
         });
@@ -174,7 +169,7 @@ impl Trail {
                 return Err(VaultError::TrailFull(waiting));
             }
             Some((mut pending, _)) => {
-                lost(by.tenant(), &pending);
+                lost(tenant, &pending);
                 pending.tell(Ok(()));
             }
             None => {}

@@ -23,6 +23,7 @@ pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Statu
 pub use refresh::{Doubt, Failure, Fresh};
 pub use spilled::Spilled;
 
+use super::hot::Recalled;
 use super::tenants::still_active;
 use super::{Authority, SlotRead, Vault, VaultError, events, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
@@ -69,8 +70,9 @@ impl<'a> Connections<'a> {
     /// What a hand-out from a slot goes by: one round trip at most.
     pub async fn slot(&self, slot: &Slot, anew: bool) -> Result<SlotRead, VaultError> {
         let integration = keys::integration(self.by.tenant(), &slot.provider);
-        let [found, enabled] = self.vault.hot.recall([&self.key(slot), &integration], anew).await?;
-        Ok(SlotRead::of(found, enabled.as_ref()))
+        let Recalled { found: [found, enabled], stale } =
+            self.vault.hot.recall([&self.key(slot), &integration], anew).await?;
+        Ok(SlotRead::of(found, enabled.as_ref(), stale))
     }
 
     /// The connection of a public id: the index, then the record.

@@ -5,6 +5,10 @@
 //! nobody told. Every write of such a record goes through [`Hot`], which makes the store tell of it, and forgets it here
 //! before the write goes out and again when it is answered. A reader that was overtaken by that keeps nothing: each name has
 //! a mark that grows when it is forgotten.
+//!
+//! While the store cannot be reached, what was read a little longer ago will do (`stale_if_down`), and says so.
+
+mod down;
 
 use super::connections::Connection;
 use super::{ApiKey, VaultError, api_keys, connections, keys};
@@ -12,6 +16,7 @@ use crate::ports::Clock;
 use crate::ports::store::{Batch, EntryId, Key, Notice, Outcome, Record, Store, StoreError, Walk, Write};
 use crate::telemetry::metrics;
 use async_trait::async_trait;
+use down::Down;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::hash::{BuildHasher, RandomState};
@@ -31,8 +36,18 @@ const ENTRY: u64 = 1536;
 pub struct HotOptions {
     /// The longest that something counts without being read again; zero keeps nothing.
     pub ttl: Duration,
+    /// The longest that it counts while the store cannot be reached.
+    pub stale_if_down: Duration,
     /// Bytes, about.
     pub memory: u64,
+}
+
+/// Records that were asked for together.
+pub(super) struct Recalled<const N: usize> {
+    /// Those that are there.
+    pub found: [Option<Kept>; N],
+    /// The store could not be asked, and this is what was known.
+    pub stale: bool,
 }
 
 /// A record that is kept, read into its type.
@@ -102,6 +117,8 @@ pub(super) struct Hot {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ttl: Duration,
+    stale_if_down: Duration,
+    down: Down,
     entries: Cache<Box<str>, Entry, Weight>,
     hashes: RandomState,
     marks: Vec<AtomicU64>,
@@ -112,7 +129,9 @@ impl Hot {
         let items = usize::try_from(options.memory / ENTRY).unwrap_or(usize::MAX);
         let entries = Cache::with_weighter(items, options.memory, Weight);
         let marks = (0..MARKS).map(|_| AtomicU64::new(0)).collect();
-        Self { store, clock, ttl: options.ttl, entries, hashes: RandomState::new(), marks }
+        let HotOptions { ttl, stale_if_down, .. } = options;
+        let (down, hashes) = (Down::default(), RandomState::new());
+        Self { store, clock, ttl, stale_if_down, down, entries, hashes, marks }
     }
 
     /// The store itself.
@@ -126,16 +145,30 @@ impl Hot {
         &self,
         keys: [&Key; N],
         anew: bool,
-    ) -> Result<[Option<Kept>; N], VaultError> {
+    ) -> Result<Recalled<N>, VaultError> {
         let mut found = keys.map(|key| if anew { None } else { self.get(key.name()) });
         let absent: Vec<usize> = (0..N).filter(|place| matches!(found.get(*place), Some(None))).collect();
         metrics::handout_read(absent.is_empty());
         if absent.is_empty() {
-            return Ok(found);
+            return Ok(Recalled { found, stale: false });
+        }
+        if !anew
+            && self.down.is_so(self.clock.monotonic())
+            && let Some(stale) = self.stale(keys)
+        {
+            return Ok(stale);
         }
         let wanted: Vec<&Key> = absent.iter().filter_map(|place| keys.get(*place).copied()).collect();
         let asked: Vec<Option<Asked>> = wanted.iter().map(|key| self.ask(key.name())).collect();
-        let records = self.store.get_many(&wanted).await?;
+        let records = match self.store.get_many(&wanted).await {
+            Err(StoreError::Unavailable(why)) => {
+                self.down.failed(self.clock.monotonic());
+                let stale = if anew { None } else { self.stale(keys) };
+                return stale.ok_or_else(|| StoreError::Unavailable(why).into());
+            }
+            answer => answer?,
+        };
+        self.down.answered();
         for (((place, key), asked), record) in absent.iter().zip(&wanted).zip(asked).zip(records) {
             let read = match record {
                 Some(record) => Kept::read(key, &record)?,
@@ -148,7 +181,32 @@ impl Hot {
                 *found = read;
             }
         }
-        Ok(found)
+        Ok(Recalled { found, stale: false })
+    }
+
+    /// What is kept of all of these, for want of a store. What was told to have changed is not among it; what was not heard
+    /// since the store was lost may be.
+    fn stale<const N: usize>(&self, keys: [&Key; N]) -> Option<Recalled<N>> {
+        let (now, hearing) = (self.clock.monotonic(), self.store.hearing());
+        let kept = |key: &Key| {
+            let entry = self.entries.get(key.name())?;
+            let counts = hearing.is_none_or(|hearing| hearing == entry.hearing)
+                && now.saturating_sub(entry.asked_at) < self.stale_if_down;
+            counts.then_some(entry.kept)
+        };
+        let found = keys.map(kept);
+        let all = found.iter().all(Option::is_some);
+        all.then_some(Recalled { found, stale: true })
+    }
+
+    /// The store could not be reached by somebody else.
+    pub fn lost(&self) {
+        self.down.failed(self.clock.monotonic());
+    }
+
+    /// How much longer than usual something may count now: while the store cannot be reached.
+    pub fn grace(&self) -> Duration {
+        if self.down.was_so() { self.stale_if_down } else { Duration::ZERO }
     }
 
     fn get(&self, name: &str) -> Option<Kept> {
@@ -194,6 +252,14 @@ impl Hot {
             mark.fetch_add(1, Ordering::SeqCst);
         }
         self.entries.remove(name);
+    }
+
+    /// Something may have been missed: what was kept counts no more. While nothing is heard at all, only
+    /// [`Self::stale`] goes by it, and that ends when the store is heard again.
+    pub fn missed(&self) {
+        if self.stale_if_down.is_zero() || self.store.hearing().is_some() {
+            self.forget_all();
+        }
     }
 
     /// Anything may have changed.

@@ -94,7 +94,7 @@ impl House {
         });
         let tenant = TenantId::parse("0123456789abcdefghijAB").unwrap();
         let key = keys::integration(&tenant, &ProviderId::parse("slack").unwrap());
-        let options = HotOptions { ttl, memory: 1 << 20 };
+        let options = HotOptions { ttl, memory: 1 << 20, ..HotOptions::default() };
         let hot = Hot::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock::new()), options);
         store.there(&key, true);
         Self { store, hot, key }
@@ -104,7 +104,7 @@ impl House {
     async fn seen(&self) -> (bool, u64) {
         let before = self.store.reads.load(Ordering::SeqCst);
         self.store.answers.add_permits(1);
-        let [found] = self.hot.recall([&self.key], false).await.unwrap();
+        let [found] = self.hot.recall([&self.key], false).await.unwrap().found;
         let reads = self.store.reads.load(Ordering::SeqCst) - before;
         if reads == 0 {
             let_through(&self.store.answers).await;
@@ -146,7 +146,7 @@ async fn a_reader_that_was_overtaken_puts_nothing_back() {
             house.hot.apply(house.delete()).await.unwrap();
         }
         house.store.answers.add_permits(1);
-        assert!(reading.await.unwrap()[0].is_some(), "it began before");
+        assert!(reading.await.unwrap().found[0].is_some(), "it began before");
         assert_eq!(house.seen().await, (false, 1), "told: {told}");
     }
 }
@@ -202,7 +202,7 @@ async fn it_lives_for_a_moment_and_whoever_wants_it_anew_gets_it() {
     assert_eq!(house.seen().await, (true, 1));
     house.store.there(&house.key, false);
     house.store.answers.add_permits(1);
-    let [anew] = house.hot.recall([&house.key], true).await.unwrap();
+    let [anew] = house.hot.recall([&house.key], true).await.unwrap().found;
     assert!(anew.is_none());
 }
 
@@ -212,7 +212,7 @@ async fn what_is_kept_is_bounded() {
     house.hot = Hot::new(
         Arc::clone(&house.store) as Arc<dyn Store>,
         Arc::new(SystemClock::new()),
-        HotOptions { ttl: LONG, memory: 20_000 },
+        HotOptions { ttl: LONG, memory: 20_000, ..HotOptions::default() },
     );
     let tenant = TenantId::parse("0123456789abcdefghijAB").unwrap();
     for number in 0..1_000 {

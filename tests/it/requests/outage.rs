@@ -44,7 +44,12 @@ async fn a_store_that_is_away_is_said_to_be_and_found_again() {
     let url = redis.url();
     let app = App::start_with(
         Stores::Embedded,
-        &[("store.url", &url), ("store.timeout", "1s"), ("store.connect_timeout", "500ms")],
+        &[
+            ("store.url", &url),
+            ("store.timeout", "1s"),
+            ("store.connect_timeout", "500ms"),
+            ("cache.stale_if_down", "0"),
+        ],
     )
     .await;
     let sandbox = sandbox(Duration::from_mins(5)).await;
