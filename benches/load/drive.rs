@@ -1,9 +1,9 @@
 //! The load: connections that are kept open, each with one request under way.
 
+use super::asked::{Asked, Asker};
 use super::http::length_of_good;
 use super::process::cpu_seconds;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// What is asked of whom.
 pub struct Load {
     pub at: SocketAddr,
-    pub requests: Arc<Vec<Vec<u8>>>,
+    pub asked: Asked,
     pub connections: usize,
     pub span: Duration,
 }
@@ -61,9 +61,19 @@ pub fn measure(load: &Load, server: u32, redis: Option<u32>) -> Measured {
 }
 
 /// Of times in nanoseconds, sorted; in milliseconds.
-fn percentile(sorted: &[u32], part: f64) -> f64 {
+pub fn percentile(sorted: &[u32], part: f64) -> f64 {
     let at = (sorted.len() as f64 * part) as usize;
     sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1e6)
+}
+
+/// Reads one answer, which must be a good one.
+pub fn read_answer(stream: &mut std::net::TcpStream, buffer: &mut [u8]) {
+    let mut read = 0;
+    while length_of_good(&buffer[..read]).is_none_or(|length| length > read) {
+        let more = std::io::Read::read(stream, &mut buffer[read..]).expect("it answers");
+        assert!(more > 0, "the server closed the connection");
+        read += more;
+    }
 }
 
 /// One thread's share of the connections; how long each request took that began and ended within the time.
@@ -71,8 +81,8 @@ fn run(load: &Load, thread: usize, from: Instant, until: Instant) -> Vec<u32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     runtime.block_on(async {
         let connections = (thread..load.connections).step_by(THREADS).map(|number| {
-            let (at, requests, step) = (load.at, Arc::clone(&load.requests), load.connections);
-            tokio::spawn(async move { converse(at, &requests, (number, step), (from, until)).await })
+            let (at, asker) = (load.at, load.asked.by(number, load.connections));
+            tokio::spawn(async move { converse(at, asker, (from, until)).await })
         });
         let connections: Vec<_> = connections.collect();
         let mut took = Vec::new();
@@ -83,20 +93,14 @@ fn run(load: &Load, thread: usize, from: Instant, until: Instant) -> Vec<u32> {
     })
 }
 
-async fn converse(
-    at: SocketAddr,
-    requests: &[Vec<u8>],
-    (mut next, step): (usize, usize),
-    (from, until): (Instant, Instant),
-) -> Vec<u32> {
+async fn converse(at: SocketAddr, mut asker: Asker, (from, until): (Instant, Instant)) -> Vec<u32> {
     let mut stream = TcpStream::connect(at).await.expect("it takes the connection");
     stream.set_nodelay(true).expect("a TCP connection");
     let mut buffer = vec![0; 64 * 1024];
     let mut took = Vec::new();
     loop {
         let begun = Instant::now();
-        stream.write_all(&requests[next % requests.len()]).await.expect("it takes the request");
-        next += step;
+        stream.write_all(asker.next()).await.expect("it takes the request");
         let mut read = 0;
         loop {
             let more = stream.read(&mut buffer[read..]).await.expect("it answers");

@@ -15,8 +15,26 @@ const PASSWORD: &str = "a quiet harbour at dusk";
 /// Nobody listens there.
 const HOME: &str = "http://localhost:3000/connected";
 
-/// Connects so many end users of one tenant; the request for each one's token.
-pub fn connected(server: &Grantkeep, users: usize) -> Vec<Vec<u8>> {
+/// A tenant whose end users are connected.
+pub struct Connected {
+    pub key: String,
+    /// For the token of each.
+    pub requests: Vec<Vec<u8>>,
+}
+
+/// The request for the token of one end user.
+pub fn token_request(key: &str, end_user: &str) -> Vec<u8> {
+    let body = json!({ "provider": "sandbox", "end_user": end_user }).to_string();
+    http::request("POST", "/get-access-token", key, &body)
+}
+
+/// The name of one of those who are really connected.
+pub fn name(number: usize) -> String {
+    format!("user-{number}")
+}
+
+/// Connects so many end users of one tenant.
+pub fn connected(server: &Grantkeep, users: usize) -> Connected {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         // Nothing is refreshed while it is measured.
@@ -28,16 +46,15 @@ pub fn connected(server: &Grantkeep, users: usize) -> Vec<Vec<u8>> {
         tenant.enable(&sandbox).await;
         let mut requests = Vec::new();
         for number in 0..users {
-            let end_user = format!("user-{number}");
+            let end_user = name(number);
             tenant.connect(&end_user).await;
-            let body = json!({ "provider": "sandbox", "end_user": end_user }).to_string();
-            let request = http::request("POST", "/get-access-token", &tenant.key, &body);
+            let request = token_request(&tenant.key, &end_user);
             let answer = http::ask(server.public, &request).expect("it answers");
             assert!(answer.body.contains(r#""state":"fresh""#), "{}", answer.body);
             requests.push(request);
         }
         sandbox.stop().await;
-        requests
+        Connected { key: tenant.key, requests }
     })
 }
 

@@ -18,15 +18,21 @@
     reason = "it measures real time, rounds for people, and ends at the first fault"
 )]
 
+mod asked;
 mod bare;
 mod drive;
+mod fill;
 mod http;
 mod journey;
+mod paced;
 mod process;
 mod report;
 
+use asked::Asked;
 use clap::Parser;
 use drive::{Load, Measured};
+use fill::Sizes;
+use paced::Paced;
 use process::{Bare, Grantkeep, Redis};
 use report::Start;
 use std::net::SocketAddr;
@@ -49,6 +55,18 @@ struct Options {
     /// End users, asked for in turn.
     #[arg(long, default_value_t = 100)]
     users: usize,
+    /// Connections laid down beside them, of which each is asked for as likely as any other. 0: none.
+    #[arg(long, default_value_t = 1_000_000)]
+    crowd: usize,
+    /// Characters of their access tokens.
+    #[arg(long, default_value_t = 220)]
+    access: usize,
+    /// Characters of their refresh tokens.
+    #[arg(long, default_value_t = 64)]
+    refresh: usize,
+    /// Seconds of each measurement at a fixed rate of arrival. 0: none.
+    #[arg(long, default_value_t = 3.0)]
+    paced: f64,
     /// Threads that serve, of each server.
     #[arg(long, default_value_t = 2)]
     workers: usize,
@@ -76,6 +94,8 @@ struct Options {
 struct Variant {
     name: &'static str,
     on_redis: bool,
+    /// The name of the same with a crowd, where it is measured so too.
+    crowd: Option<&'static str>,
     settings: &'static [(&'static str, &'static str)],
 }
 
@@ -85,14 +105,19 @@ const UNRECORDED: (&str, &str) = ("GRANTKEEP_AUDIT__HANDOUTS", "off");
 
 /// As it is shipped, and without what costs: what is kept, and the record of each hand-out.
 const VARIANTS: &[Variant] = &[
-    Variant { name: "embedded", on_redis: false, settings: &[] },
-    Variant { name: "embedded, behind", on_redis: false, settings: &[BEHIND] },
-    Variant { name: "embedded, off", on_redis: false, settings: &[UNRECORDED] },
-    Variant { name: "redis", on_redis: true, settings: &[] },
-    Variant { name: "redis, behind", on_redis: true, settings: &[BEHIND] },
-    Variant { name: "redis, off", on_redis: true, settings: &[UNRECORDED] },
-    Variant { name: "redis, unkept", on_redis: true, settings: &[UNKEPT] },
-    Variant { name: "redis, unkept, off", on_redis: true, settings: &[UNKEPT, UNRECORDED] },
+    Variant { name: "embedded", on_redis: false, crowd: Some("embedded, crowd"), settings: &[] },
+    Variant { name: "embedded, behind", on_redis: false, crowd: None, settings: &[BEHIND] },
+    Variant {
+        name: "embedded, off",
+        on_redis: false,
+        crowd: Some("embedded, crowd, off"),
+        settings: &[UNRECORDED],
+    },
+    Variant { name: "redis", on_redis: true, crowd: Some("redis, crowd"), settings: &[] },
+    Variant { name: "redis, behind", on_redis: true, crowd: None, settings: &[BEHIND] },
+    Variant { name: "redis, off", on_redis: true, crowd: Some("redis, crowd, off"), settings: &[UNRECORDED] },
+    Variant { name: "redis, unkept", on_redis: true, crowd: None, settings: &[UNKEPT] },
+    Variant { name: "redis, unkept, off", on_redis: true, crowd: None, settings: &[UNKEPT, UNRECORDED] },
 ];
 
 /// One that is measured.
@@ -101,10 +126,13 @@ struct Contestant {
     at: SocketAddr,
     server: u32,
     redis: Option<u32>,
-    requests: Arc<Vec<Vec<u8>>>,
+    asked: Asked,
     rounds: Vec<Measured>,
+    /// At fixed rates, and the bare handler at the same.
+    paced: Vec<(Paced, Paced)>,
 }
 
+#[expect(clippy::too_many_lines, reason = "one thing after the other")]
 fn main() {
     let options = Options::parse();
     if let Some(bytes) = options.bare {
@@ -123,30 +151,51 @@ fn main() {
         let url = if variant.on_redis { redis.url(number) } else { embedded() };
         let mut server = Grantkeep::new(&home, &url, &options, variant.settings);
         server.start();
-        let requests = Arc::new(journey::connected(&server, options.users));
-        if variant.settings.is_empty() {
-            starts.push((variant.name, measure_starts(&mut server, &requests[0], options.starts)));
+        let connected = journey::connected(&server, options.users);
+        let crowd = variant.crowd.filter(|_| options.crowd > 0);
+        if crowd.is_some() {
+            let before = redis.used();
+            server.stop();
+            let sizes = Sizes { access: options.access, refresh: options.refresh };
+            fill::fill(&server, &connected.key, &journey::name(0), options.crowd, sizes);
+            server.start();
+            if variant.on_redis {
+                let each = redis.used().saturating_sub(before) / options.crowd;
+                eprintln!("{}: {each} bytes of Redis a connection", variant.name);
+            }
         }
-        contestants.push(Contestant {
-            name: variant.name,
+        if variant.settings.is_empty() {
+            starts.push((variant.name, measure_starts(&mut server, &connected.requests[0], options.starts)));
+        }
+        let contestant = |name, asked| Contestant {
+            name,
             at: server.public,
             server: server.pid(),
             redis: variant.on_redis.then(|| redis.pid()),
-            requests,
+            asked,
             rounds: vec![],
-        });
+            paced: vec![],
+        };
+        if let Some(name) = crowd {
+            let request = journey::token_request(&connected.key, &fill::name(0));
+            contestants.push(contestant(name, Asked::crowd(request, options.crowd)));
+        }
+        contestants.push(contestant(variant.name, Asked::These(Arc::new(connected.requests))));
         servers.push(server);
     }
     assert!(!contestants.is_empty(), "there is no variant `{}`", options.only);
-    let answer = http::ask(contestants[0].at, &contestants[0].requests[0]).expect("it answers");
+    let asked = contestants[0].asked.clone();
+    let answer = http::ask(contestants[0].at, asked.by(0, 1).next()).expect("it answers");
     let bare = Bare::start(answer.body.len(), options.workers);
-    let requests = Arc::clone(&contestants[0].requests);
     let (at, server) = (bare.at, bare.pid());
-    contestants
-        .insert(0, Contestant { name: "bare handler", at, server, redis: None, requests, rounds: vec![] });
+    let (rounds, paced) = (vec![], vec![]);
+    contestants.insert(0, Contestant { name: "bare handler", at, server, redis: None, asked, rounds, paced });
     report::heading(&options, answer.body.len());
     report::starts(&starts);
     measure(&mut contestants, &options);
+    if options.paced > 0.0 {
+        measure_paced(&mut contestants, &options);
+    }
     report::figures(&contestants);
     for server in &servers {
         assert!(!server.log().contains("ERROR"), "a server complained:\n{}", server.log());
@@ -165,13 +214,36 @@ fn measure(contestants: &mut [Contestant], options: &Options) {
         for contestant in turn {
             let load = Load {
                 at: contestant.at,
-                requests: Arc::clone(&contestant.requests),
+                asked: contestant.asked.clone(),
                 connections: options.connections,
                 span,
             };
             let measured = drive::measure(&load, contestant.server, contestant.redis);
             eprintln!("round {}: {:<19} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
             contestant.rounds.push(measured);
+        }
+    }
+}
+
+/// Each at parts of its own peak, and the bare handler at the same rate right after.
+fn measure_paced(contestants: &mut [Contestant], options: &Options) {
+    let Some((bare, others)) = contestants.split_first_mut() else { return };
+    for contestant in others {
+        for part in [0.25, 0.5, 0.75] {
+            let rate = report::median(&contestant.rounds, |round| round.rate) * part;
+            let at = |contestant: &Contestant| Load {
+                at: contestant.at,
+                asked: contestant.asked.clone(),
+                connections: options.connections,
+                span: Duration::from_secs_f64(options.paced),
+            };
+            let ours = paced::measure(&at(contestant), rate);
+            let bare = paced::measure(&at(bare), rate);
+            eprintln!(
+                "{:<20} at {rate:>7.0}/s: p99 {:.2} ms, bare {:.2} ms",
+                contestant.name, ours.p99_ms, bare.p99_ms
+            );
+            contestant.paced.push((ours, bare));
         }
     }
 }

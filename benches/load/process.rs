@@ -74,6 +74,15 @@ impl Redis {
         redis
     }
 
+    /// Bytes that it uses, all databases together.
+    pub fn used(&self) -> usize {
+        let client = redis::Client::open(self.url(0)).expect("a URL");
+        let mut connection = client.get_connection().expect("it answers");
+        let memory: String = redis::cmd("INFO").arg("memory").query(&mut connection).expect("it tells");
+        let line = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        line.and_then(|bytes| bytes.trim().parse().ok()).expect("a number")
+    }
+
     /// One of its sixteen databases.
     pub fn url(&self, database: usize) -> String {
         format!("redis://{}/{database}", self.at)
@@ -142,6 +151,11 @@ impl Grantkeep {
         let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status();
         assert!(kill.expect("sh runs").success(), "it runs no more: {}", self.log());
         assert!(process.0.wait().expect("it ends").success(), "{}", self.log());
+    }
+
+    /// As variables.
+    pub fn settings(&self) -> &[(&'static str, String)] {
+        &self.settings
     }
 
     pub fn pid(&self) -> u32 {

@@ -63,6 +63,31 @@ pub fn figures(contestants: &[Contestant]) {
             ratio.shown(2),
         );
     }
+    println!(
+        "\n{:<20}{:>11}{:>8}{:>9}{:>9}{:>10}   bare at the same rate: p50, p99, p99.9",
+        "at fixed rates", "requests/s", "kept", "p50 ms", "p99 ms", "p99.9 ms"
+    );
+    for contestant in contestants {
+        for (ours, bare) in &contestant.paced {
+            println!(
+                "{:<20}{:>11.0}{:>7.0}%{:>9.2}{:>9.2}{:>10.2}   {:.2}, {:.2}, {:.2}",
+                contestant.name,
+                ours.rate,
+                ours.kept * 100.0,
+                ours.p50_ms,
+                ours.p99_ms,
+                ours.p999_ms,
+                bare.p50_ms,
+                bare.p99_ms,
+                bare.p999_ms
+            );
+        }
+    }
+}
+
+/// The median of one figure of all rounds.
+pub fn median(rounds: &[Measured], value: fn(&Measured) -> f64) -> f64 {
+    Spread::of(rounds.iter().map(value)).median
 }
 
 fn known(value: f64) -> String {

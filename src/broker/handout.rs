@@ -98,10 +98,11 @@ impl Broker {
             HandoutRecords::Before => Some(audit.record_first(deed(&handout)).await),
             HandoutRecords::Behind => Some(audit.note_or_wait(deed(&handout)).await),
         };
-        match recorded {
-            Some(Ok(())) => return Ok(handout),
-            Some(Err(error)) if !(known && self.vault.lost_the_store(&error)) => return Err(error.into()),
-            None | Some(Err(_)) => {}
+        if let Some(recorded) = recorded {
+            let Err(error) = recorded else { return Ok(handout) };
+            if !known || !self.vault.lost_the_store(&error).await {
+                return Err(error.into());
+            }
         }
         handout.refresh = RefreshState::plain(STALE);
         audit.record_on_disk(&deed(&handout)).await?;

@@ -247,9 +247,12 @@ impl Vault {
         !self.hot.grace().is_zero()
     }
 
-    /// Takes note of an error that a store gave which cannot be reached; true where what was known will do.
-    pub fn lost_the_store(&self, error: &VaultError) -> bool {
-        if matches!(error, VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) {
+    /// Looks, after an error of a write, whether the store can be reached at all; true where it cannot, and what was known
+    /// will do. A store that answers reads and takes no writes, a full one for instance, is there.
+    pub async fn lost_the_store(&self, error: &VaultError) -> bool {
+        let maybe =
+            matches!(error, VaultError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)));
+        if maybe && self.store.get(&keys::epoch()).await.is_err() {
             self.hot.lost();
             return self.goes_on_without_store();
         }

@@ -84,13 +84,13 @@ async fn a_store_that_cannot_be_asked_lets_no_refresh_begin() {
     let stage = Stage::new(Stores::Redis(Arc::clone(&redis)), STRICT, IMPATIENT).await;
     let who = stage.connect("ada", LONG).await;
     redis.signal("STOP");
-    for answer in [stage.forced("ada").await, stage.token("ada").await] {
-        assert_eq!((answer.status, answer.code()), (503, "store_unavailable"));
-        assert!(answer.headers.contains_key("retry-after"));
-    }
+    let refused = stage.forced("ada").await.expect(503);
+    assert_eq!(refused.code(), "store_unavailable");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(stage.token("ada").await.expect(200).body["refresh"]["state"], "stale_store");
     assert_eq!(stage.counts().refresh_requests, 0);
     redis.signal("CONT");
-    until("the store is back", async || stage.token("ada").await.status == 200).await;
+    until("the store is back", async || stage.token("ada").await.body["refresh"]["state"] == "fresh").await;
     assert_eq!(stage.forced("ada").await.expect(200).body["generation"], 2);
     assert_eq!(stage.family(&who).refresh_requests, 1);
 }
