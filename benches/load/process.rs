@@ -66,6 +66,8 @@ impl Redis {
         let log = File::create(folder.join("redis.log")).expect("a file");
         let mut command = Command::new(program);
         command.args(["--port", &at.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        // As in deploy/redis.conf.
+        command.args(["--hash-max-listpack-value", "2048"]);
         let spawned = command.current_dir(folder).stdin(Stdio::null()).stdout(log).spawn();
         let redis = Self { process: Process(spawned.expect("Redis starts")), at };
         while std::net::TcpStream::connect(at).is_err() {

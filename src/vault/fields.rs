@@ -77,6 +77,11 @@ impl<'a> Fields<'a> {
         self.parsed(field, |text| serde_json::from_str(text).ok())
     }
 
+    /// A map that is left out where it is empty.
+    pub fn map_if_any(&self, field: &str) -> Result<BTreeMap<String, String>, VaultError> {
+        self.maybe(field, |text| serde_json::from_str(text).ok()).map(Option::unwrap_or_default)
+    }
+
     pub fn rev(&self) -> u64 {
         self.record.rev()
     }
@@ -133,6 +138,11 @@ impl Draft {
 
     pub fn map(self, field: &str, map: &BTreeMap<String, String>) -> Self {
         self.put(field, serde_json::json!(map))
+    }
+
+    /// The same, left out where it is empty.
+    pub fn map_unless_empty(self, field: &str, map: &BTreeMap<String, String>) -> Self {
+        self.maybe(field, (!map.is_empty()).then(|| serde_json::json!(map)))
     }
 
     pub fn sealed(mut self, field: (String, Value)) -> Self {

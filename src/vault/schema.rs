@@ -90,9 +90,6 @@ pub const RECORDS: &[RecordSchema] = &[
         fields: &[
             ("id", Plain),
             ("grant", Plain),
-            ("provider", Plain),
-            ("end_user", Plain),
-            ("account", Plain),
             ("status", Plain),
             ("reason", Plain),
             ("generation", Plain),

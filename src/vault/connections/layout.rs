@@ -1,11 +1,17 @@
 //! How a connection lies in the store: its record's fields, written and read strictly.
+//!
+//! There are millions of these records, and each is read millions of times: what goes without saying is left out, and the
+//! slot stands in the record's name alone.
 
 use super::record::{Connection, Identity, NewGrant, Sealed, Slot, Status, Trouble};
 use super::{Attempt, Plan};
 use crate::domain::{ConnectionId, GrantId, ReauthorizationReason, Timestamp};
 use crate::ports::store::{Key, Record, Value};
 use crate::vault::fields::{Draft, Fields, read_scopes};
-use crate::vault::{VaultError, data_keys, keys};
+use crate::vault::{VaultError, keys};
+
+/// The type that nearly all tokens have (RFC 6750).
+const BEARER: &str = "Bearer";
 
 impl Connection {
     pub(super) fn begin(
@@ -48,7 +54,6 @@ impl Connection {
 
     /// All fields of the record, with these sealed ones.
     pub(super) fn fields(&self, sealed: Vec<(String, Value)>) -> Vec<(String, Value)> {
-        let slot = &self.slot;
         let reason = match self.status {
             Status::ReauthorizationRequired(reason) => Some(reason.as_str()),
             _ => None,
@@ -56,13 +61,10 @@ impl Connection {
         let draft = Draft::record()
             .put("id", &self.id)
             .put("grant", &self.grant)
-            .put("provider", &slot.provider)
-            .put("end_user", slot.end_user.as_str())
-            .put("account", slot.account.as_str())
             .put("status", self.status.word())
             .maybe("reason", reason)
             .put("generation", self.generation)
-            .put("token_type", &self.token_type)
+            .maybe("token_type", (self.token_type != BEARER).then_some(&self.token_type))
             .time("issued_at", self.issued_at)
             .maybe_time("expires_at", self.expires_at)
             .maybe_time("refresh_expires_at", self.refresh_expires_at)
@@ -70,7 +72,7 @@ impl Connection {
             .scopes("requested_scopes", &self.requested_scopes)
             .put("client_id", &self.client_id)
             .map("variables", &self.variables)
-            .map("metadata", &self.metadata)
+            .map_unless_empty("metadata", &self.metadata)
             .maybe("identity_id", self.identity.id.as_deref())
             .maybe("identity_name", self.identity.name.as_deref())
             .maybe("last_attempt", self.last_attempt.as_ref())
@@ -82,7 +84,7 @@ impl Connection {
             .maybe("doubted", self.trouble.doubted.then_some(1))
             .maybe_time("unknown_since", self.trouble.unknown_since)
             .time("created_at", self.created_at)
-            .time("connected_at", self.connected_at)
+            .maybe_time("connected_at", (self.connected_at != self.created_at).then_some(self.connected_at))
             .maybe_time("refreshed_at", self.refreshed_at)
             .maybe_time("used_at", self.used_at)
             .maybe("expiring_told", self.expiring_told.then_some(1))
@@ -94,11 +96,9 @@ impl Connection {
 
 pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, VaultError> {
     let fields = Fields::of(key, record)?;
-    let slot = Slot::read(fields)?;
-    if keys::place_of_connection(key) != Some(keys::slot_member(&slot).as_str()) {
-        data_keys::alarm(key.name(), "end_user");
-        return Err(fields.fault("end_user", "or its provider or account is another's: the record was moved"));
-    }
+    let slot = keys::place_of_connection(key).and_then(keys::parse_slot);
+    let slot = slot.ok_or_else(|| fields.fault("id", "lies under a name that names no slot"))?;
+    let created_at = fields.time("created_at")?;
     let missing = |field| move || fields.fault(field, "is missing");
     let access = fields.bytes("access_token").ok_or_else(missing("access_token"))?.to_vec();
     let previous = match fields.bytes("previous_refresh_token") {
@@ -117,7 +117,7 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
         slot,
         status: status(fields)?,
         generation: fields.parsed("generation", |text| text.parse().ok())?,
-        token_type: fields.text("token_type")?.to_owned(),
+        token_type: fields.optional("token_type").unwrap_or(BEARER).to_owned(),
         issued_at: fields.time("issued_at")?,
         expires_at: fields.maybe_time("expires_at")?,
         refresh_expires_at: fields.maybe_time("refresh_expires_at")?,
@@ -125,7 +125,7 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
         requested_scopes: fields.text("requested_scopes").map(read_scopes)?,
         client_id: fields.text("client_id")?.to_owned(),
         variables: fields.map("variables")?,
-        metadata: fields.map("metadata")?,
+        metadata: fields.map_if_any("metadata")?,
         identity: Identity {
             id: fields.optional("identity_id").map(str::to_owned),
             name: fields.optional("identity_name").map(str::to_owned),
@@ -141,8 +141,8 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
             doubted: fields.optional("doubted").is_some(),
             unknown_since: fields.maybe_time("unknown_since")?,
         },
-        created_at: fields.time("created_at")?,
-        connected_at: fields.time("connected_at")?,
+        created_at,
+        connected_at: fields.maybe_time("connected_at")?.unwrap_or(created_at),
         refreshed_at: fields.maybe_time("refreshed_at")?,
         used_at: fields.maybe_time("used_at")?,
         expiring_told: fields.optional("expiring_told").is_some(),
