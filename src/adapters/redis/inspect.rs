@@ -194,7 +194,7 @@ fn keeping(said: &Said, warnings: &mut Vec<String>) {
     let longest = said.config("hash-max-listpack-value").and_then(|value| value.parse::<u64>().ok());
     if longest.is_some_and(|longest| longest < COMPACT) {
         warnings.push(format!(
-            "hash-max-listpack-value is below {COMPACT}: connections take about two thirds more memory than they need; \
+            "hash-max-listpack-value is below {COMPACT}: connections take about three quarters more memory than they need; \
              set hash-max-listpack-value {COMPACT} (a record that is there changes when it is written)"
         ));
     }
