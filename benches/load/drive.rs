@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 /// Enough that the load is never what waits, on a machine that has the cores.
 const THREADS: usize = 2;
 /// For connections to open and caches to fill.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What is asked of whom.
 pub struct Load {

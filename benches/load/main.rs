@@ -32,6 +32,7 @@ use asked::Asked;
 use clap::Parser;
 use drive::{Load, Measured};
 use fill::Sizes;
+use journey::Connected;
 use paced::Paced;
 use process::{Bare, Grantkeep, Redis};
 use report::Start;
@@ -132,7 +133,12 @@ struct Contestant {
     paced: Vec<(Paced, Paced)>,
 }
 
-#[expect(clippy::too_many_lines, reason = "one thing after the other")]
+impl Contestant {
+    fn load(&self, options: &Options, span: Duration) -> Load {
+        Load { at: self.at, asked: self.asked.clone(), connections: options.connections, span }
+    }
+}
+
 fn main() {
     let options = Options::parse();
     if let Some(bytes) = options.bare {
@@ -152,35 +158,13 @@ fn main() {
         let mut server = Grantkeep::new(&home, &url, &options, variant.settings);
         server.start();
         let connected = journey::connected(&server, options.users);
-        let crowd = variant.crowd.filter(|_| options.crowd > 0);
-        if crowd.is_some() {
-            let before = redis.used();
-            server.stop();
-            let sizes = Sizes { access: options.access, refresh: options.refresh };
-            fill::fill(&server, &connected.key, &journey::name(0), options.crowd, sizes);
-            server.start();
-            if variant.on_redis {
-                let each = redis.used().saturating_sub(before) / options.crowd;
-                eprintln!("{}: {each} bytes of Redis a connection", variant.name);
-            }
+        if options.crowd > 0 && variant.crowd.is_some() {
+            lay_down(&mut server, &redis, &connected.key, (variant, &options));
         }
         if variant.settings.is_empty() {
             starts.push((variant.name, measure_starts(&mut server, &connected.requests[0], options.starts)));
         }
-        let contestant = |name, asked| Contestant {
-            name,
-            at: server.public,
-            server: server.pid(),
-            redis: variant.on_redis.then(|| redis.pid()),
-            asked,
-            rounds: vec![],
-            paced: vec![],
-        };
-        if let Some(name) = crowd {
-            let request = journey::token_request(&connected.key, &fill::name(0));
-            contestants.push(contestant(name, Asked::crowd(request, options.crowd)));
-        }
-        contestants.push(contestant(variant.name, Asked::These(Arc::new(connected.requests))));
+        contestants.extend(contestants_of(&server, &redis, connected, (variant, &options)));
         servers.push(server);
     }
     assert!(!contestants.is_empty(), "there is no variant `{}`", options.only);
@@ -203,6 +187,44 @@ fn main() {
     }
 }
 
+/// A crowd in the server's store.
+fn lay_down(server: &mut Grantkeep, redis: &Redis, key: &str, (variant, options): (&Variant, &Options)) {
+    let before = redis.used();
+    // The embedded store is one process's alone.
+    server.stop();
+    let sizes = Sizes { access: options.access, refresh: options.refresh };
+    fill::fill(server, key, &journey::name(0), options.crowd, sizes);
+    server.start();
+    if variant.on_redis {
+        let each = redis.used().saturating_sub(before) / options.crowd;
+        eprintln!("{}: {each} bytes of Redis a connection", variant.name);
+    }
+}
+
+/// The server asked for its crowd, where it has one, and for those who are really connected.
+fn contestants_of(
+    server: &Grantkeep,
+    redis: &Redis,
+    connected: Connected,
+    (variant, options): (&Variant, &Options),
+) -> Vec<Contestant> {
+    let contestant = |name, asked| Contestant {
+        name,
+        at: server.public,
+        server: server.pid(),
+        redis: variant.on_redis.then(|| redis.pid()),
+        asked,
+        rounds: vec![],
+        paced: vec![],
+    };
+    let crowd = variant.crowd.filter(|_| options.crowd > 0).map(|name| {
+        let request = journey::token_request(&connected.key, &fill::name(0));
+        contestant(name, Asked::crowd(request, options.crowd))
+    });
+    let few = contestant(variant.name, Asked::These(Arc::new(connected.requests)));
+    crowd.into_iter().chain([few]).collect()
+}
+
 /// Every other round goes backwards, so that none is always measured after the same other.
 fn measure(contestants: &mut [Contestant], options: &Options) {
     let span = Duration::from_secs_f64(options.seconds);
@@ -212,13 +234,8 @@ fn measure(contestants: &mut [Contestant], options: &Options) {
             turn.reverse();
         }
         for contestant in turn {
-            let load = Load {
-                at: contestant.at,
-                asked: contestant.asked.clone(),
-                connections: options.connections,
-                span,
-            };
-            let measured = drive::measure(&load, contestant.server, contestant.redis);
+            let measured =
+                drive::measure(&contestant.load(options, span), contestant.server, contestant.redis);
             eprintln!("round {}: {:<19} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
             contestant.rounds.push(measured);
         }
@@ -228,17 +245,12 @@ fn measure(contestants: &mut [Contestant], options: &Options) {
 /// Each at parts of its own peak, and the bare handler at the same rate right after.
 fn measure_paced(contestants: &mut [Contestant], options: &Options) {
     let Some((bare, others)) = contestants.split_first_mut() else { return };
+    let span = Duration::from_secs_f64(options.paced);
     for contestant in others {
         for part in [0.25, 0.5, 0.75] {
             let rate = report::median(&contestant.rounds, |round| round.rate) * part;
-            let at = |contestant: &Contestant| Load {
-                at: contestant.at,
-                asked: contestant.asked.clone(),
-                connections: options.connections,
-                span: Duration::from_secs_f64(options.paced),
-            };
-            let ours = paced::measure(&at(contestant), rate);
-            let bare = paced::measure(&at(bare), rate);
+            let ours = paced::measure(&contestant.load(options, span), rate);
+            let bare = paced::measure(&bare.load(options, span), rate);
             eprintln!(
                 "{:<20} at {rate:>7.0}/s: p99 {:.2} ms, bare {:.2} ms",
                 contestant.name, ours.p99_ms, bare.p99_ms

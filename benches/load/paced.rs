@@ -3,12 +3,10 @@
 //! Gil Tene).
 
 use super::asked::Asker;
-use super::drive::{Load, percentile, read_answer};
+use super::drive::{Load, WARM_UP, percentile, read_answer};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What one measurement brought.
 #[derive(Clone, Copy)]

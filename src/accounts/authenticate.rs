@@ -129,11 +129,17 @@ impl Accounts {
             });
             let (right, tried) = right.await?;
             if !right {
-                failed.take_in_store(&tried).await?;
+                for who in &tried {
+                    failed.take_in_store(who).await?;
+                }
             }
             Ok::<_, Refusal>(right)
         });
-        if work.await.map_err(|_| Refusal::Internal)?? {
+        let right = work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a password was not compared to the end");
+            Err(Refusal::Internal)
+        });
+        if right? {
             return member.ok_or(Refusal::Unauthenticated);
         }
         tracing::debug!("a wrong password was refused");

@@ -15,7 +15,6 @@ use std::time::Duration;
 const TRIES: usize = 32;
 
 /// Who is counted: by a veiled name here, and in the store by a hash that all servers know.
-#[derive(Clone)]
 pub(super) struct Counted {
     veiled: Veiled,
     name: String,
@@ -52,7 +51,7 @@ impl FleetLimit {
     pub async fn take(&self, who: &Counted) -> Result<Option<Duration>, VaultError> {
         match self.take_here(who) {
             Some(wait) => Ok(Some(wait)),
-            None => self.take_in_store(std::slice::from_ref(who)).await,
+            None => self.take_in_store(who).await,
         }
     }
 
@@ -61,40 +60,32 @@ impl FleetLimit {
         self.here.take(&who.veiled, self.clock.monotonic()).wait
     }
 
-    /// Takes one of each in the store, and says how long to wait where one has none.
-    pub async fn take_in_store(&self, who: &[Counted]) -> Result<Option<Duration>, VaultError> {
-        let mut longest = None;
-        for who in who {
-            longest = longest.max(self.take_of_all(&who.name).await?);
-        }
-        Ok(longest)
-    }
-
     /// Takes one here and in the store, with the same work whether or not one is left.
     pub async fn take_alike(&self, who: &Counted) -> Result<Option<Duration>, VaultError> {
         let here = self.take_here(who);
-        Ok(here.max(self.take_of_all(&who.name).await?))
+        Ok(here.max(self.take_in_store(who).await?))
     }
 
-    async fn take_of_all(&self, name: &str) -> Result<Option<Duration>, VaultError> {
+    /// Takes one in the store, or says how long to wait.
+    pub async fn take_in_store(&self, who: &Counted) -> Result<Option<Duration>, VaultError> {
         let budgets = self.vault.budgets();
         for _ in 0..TRIES {
-            let (read, now) = (budgets.read(self.kind, name).await?, self.clock.now());
+            let (read, now) = (budgets.read(self.kind, &who.name).await?, self.clock.now());
             let taken = take_one(self.rate, read.full_at.since(now));
             // Where none is left, what lies there is written again: as much work as taking one.
             let full_in = taken.unwrap_or_else(|_| read.full_at.since(now));
             let lives = full_in.max(Duration::from_secs(1));
-            if budgets.write((self.kind, name), read, now.plus(full_in), lives).await? {
+            if budgets.write((self.kind, &who.name), read, now.plus(full_in), lives).await? {
                 return Ok(taken.err());
             }
         }
         // So many at once for one name: nobody has that many to count.
-        Ok(Some(self.rate.per / self.rate.count.max(1)))
+        Ok(Some(self.rate.interval()))
     }
 }
 
 /// A refusal where there is a time to wait.
-pub(super) fn refuse(wait: Option<Duration>) -> Result<(), Refusal> {
+fn refuse(wait: Option<Duration>) -> Result<(), Refusal> {
     wait.map_or(Ok(()), |retry_after| Err(Refusal::RateLimited { retry_after }))
 }
 
@@ -102,6 +93,20 @@ impl Accounts {
     /// An e-mail address, or what was given as one.
     pub(super) fn counted_email(&self, text: &str) -> Counted {
         Counted { veiled: self.veil.email(text), name: format!("email {text}") }
+    }
+
+    /// Counts one more sign-up or mail asked for from a network, and refuses too many; `limited` is told of it.
+    pub(super) async fn one_more_from(
+        &self,
+        from: Option<IpAddr>,
+        limited: impl FnOnce(&'static str),
+    ) -> Result<(), Refusal> {
+        let Some(from) = from else { return Ok(()) };
+        let wait = self.sign_ups.take(&self.counted_network(from)).await?;
+        if wait.is_some() {
+            limited("limited");
+        }
+        refuse(wait)
     }
 
     /// The network of an address.

@@ -3,7 +3,6 @@
 //! Who says that they forgot a password hears the same after the same work, whether or not the address has an account: the
 //! address is looked up behind the answer, by whoever sends the mail. An address without an account gets none.
 
-use super::budgets::refuse;
 use super::postman::Postman;
 use super::{Accounts, password as rules};
 use crate::crypto::password;
@@ -24,7 +23,7 @@ impl Accounts {
     ///
     /// Refuses too many from one network. Too many for one address are answered like any other and send nothing.
     pub async fn forgot_password(&self, email: EmailAddress, from: Option<IpAddr>) -> Result<(), Refusal> {
-        self.one_more_from(from).await.inspect_err(|_| metrics::password_reset("limited"))?;
+        self.one_more_from(from, metrics::password_reset).await?;
         let mailbox = self.counted_email(email.as_str());
         let send = self.mails.take_alike(&mailbox).await?.is_none();
         // Who asked for it longer ago than a link would live has asked again.
@@ -77,12 +76,6 @@ impl Accounts {
             tracing::error!(%error, "a password reset was not finished");
             Refusal::Internal
         })?
-    }
-
-    /// Counts one more sign-up or mail asked for from a network, and refuses too many.
-    pub(super) async fn one_more_from(&self, from: Option<IpAddr>) -> Result<(), Refusal> {
-        let Some(from) = from else { return Ok(()) };
-        refuse(self.sign_ups.take(&self.counted_network(from)).await?)
     }
 
     /// The hash of a password that was found good enough, when it is its turn.

@@ -30,7 +30,7 @@ impl Accounts {
     pub async fn sign_up(&self, request: SignUp, from: Option<IpAddr>) -> Result<(), Refusal> {
         let product = checked_product(request.product.as_deref().unwrap_or_default())?;
         let password = rules::checked(&request.password, &request.email, &product)?;
-        self.one_more_from(from).await.inspect_err(|_| metrics::sign_up("limited"))?;
+        self.one_more_from(from, metrics::sign_up).await?;
         let password_hash = self.hash(password).await?;
         let mailbox = self.counted_email(request.email.as_str());
         let send = self.mails.take_alike(&mailbox).await?.is_none();

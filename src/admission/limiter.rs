@@ -32,14 +32,9 @@ impl Taken {
 
 /// Takes a token of a bucket that is full again after `full_in`: when it is full after that, or how long until there is one.
 pub fn take_one(rate: Rate, full_in: Duration) -> Result<Duration, Duration> {
-    let then = full_in + interval(rate);
+    let then = full_in + rate.interval();
     let wait = then.saturating_sub(rate.per);
     if wait.is_zero() { Ok(then) } else { Err(wait) }
-}
-
-/// One token comes back after this long.
-fn interval(rate: Rate) -> Duration {
-    rate.per / rate.count.max(1)
 }
 
 /// So many in so long, for each of many.
@@ -77,7 +72,7 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         let (wait, full_at) = match entry {
             EntryResult::Retained(known) => known,
             EntryResult::Vacant(place) => {
-                let full_at = now + interval(self.rate);
+                let full_at = now + self.rate.interval();
                 // Refused only where the entry was evicted in this moment: a bucket that is lost is a full one.
                 let _ = place.insert(full_at);
                 (None, full_at)
@@ -90,7 +85,7 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
 
     /// How many tokens are in a bucket that is full again so soon.
     fn left(&self, full_in: Duration) -> u32 {
-        let there = self.rate.per.saturating_sub(full_in).as_nanos() / interval(self.rate).as_nanos().max(1);
+        let there = self.rate.per.saturating_sub(full_in).as_nanos() / self.rate.interval().as_nanos().max(1);
         u32::try_from(there).unwrap_or(u32::MAX).min(self.rate.count)
     }
 }

@@ -10,6 +10,7 @@ pub use limiter::{Limiter, Taken, take_one};
 pub use places::{Place, Places};
 
 use crate::domain::{Rate, Refusal, TenantId, Who};
+use crate::ports::Clock;
 use crate::telemetry::metrics;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -76,17 +77,19 @@ pub struct Admission {
     /// Names are kept as hashes under a key of this process: nothing that came rests in memory, and nobody can choose two that
     /// fall together.
     hashes: RandomState,
+    clock: Arc<dyn Clock>,
 }
 
 impl Admission {
     /// Nobody has come yet.
-    pub fn new(settings: &AdmissionSettings) -> Self {
+    pub fn new(settings: &AdmissionSettings, clock: Arc<dyn Clock>) -> Self {
         Self {
             addresses: Meter::new("address", settings.per_address),
             keys: Meter::new("key", settings.per_key),
             tenants: Meter::new("tenant", settings.per_tenant),
             places: (settings.at_once > 0).then(|| Arc::new(Places::new(settings.at_once))),
             hashes: RandomState::new(),
+            clock,
         }
     }
 
@@ -105,23 +108,23 @@ impl Admission {
         place.count_for(self.hashes.hash_one(tenant)).map_err(|_| overloaded("share"))
     }
 
-    /// One more request from an address, at a monotonic time; none where addresses are not counted.
-    pub fn from_address(&self, address: IpAddr, now: Duration) -> Option<Standing> {
-        self.take(self.addresses.as_ref(), network(address), now)
+    /// One more request from an address; none where addresses are not counted.
+    pub fn from_address(&self, address: IpAddr) -> Option<Standing> {
+        self.take(self.addresses.as_ref(), network(address))
     }
 
     /// One more request with a credential that was found good.
-    pub fn with_key(&self, tenant: &TenantId, who: &Who, now: Duration) -> Option<Standing> {
-        self.take(self.keys.as_ref(), (tenant, who), now)
+    pub fn with_key(&self, tenant: &TenantId, who: &Who) -> Option<Standing> {
+        self.take(self.keys.as_ref(), (tenant, who))
     }
 
     /// One more request of a tenant.
-    pub fn of_tenant(&self, tenant: &TenantId, now: Duration) -> Option<Standing> {
-        self.take(self.tenants.as_ref(), tenant, now)
+    pub fn of_tenant(&self, tenant: &TenantId) -> Option<Standing> {
+        self.take(self.tenants.as_ref(), tenant)
     }
 
-    fn take(&self, meter: Option<&Meter>, who: impl Hash, now: Duration) -> Option<Standing> {
-        meter.map(|meter| meter.take(self.hashes.hash_one(who), now))
+    fn take(&self, meter: Option<&Meter>, who: impl Hash) -> Option<Standing> {
+        meter.map(|meter| meter.take(self.hashes.hash_one(who), self.clock.monotonic()))
     }
 }
 

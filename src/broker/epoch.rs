@@ -6,11 +6,11 @@
 
 use super::Broker;
 use crate::domain::LineId;
+use crate::ports::Locked;
 use crate::telemetry::metrics;
 use crate::vault::{Epoch, Judgement, Reached, VaultError, judge};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What was seen so many looks ago is certain.
@@ -24,7 +24,7 @@ pub(super) struct Watch {
     /// It was compared, and may be believed.
     compared: AtomicBool,
     held: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Locked<Seen>,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Broker {
         let epochs = self.vault.epoch();
         let mut found = epochs.read().await?;
         let has_tenants = found.is_some() || epochs.has_tenants().await?;
-        let certain = self.with_seen(|seen| seen.certain.clone());
+        let certain = self.epoch.seen.with(|seen| seen.certain.clone());
         let judgement = judge(certain.as_ref(), found.as_ref(), has_tenants);
         if found.is_none() {
             epochs.begin().await?;
@@ -80,11 +80,11 @@ impl Broker {
         }
         self.obey(&epoch);
         let reached = Reached { line: epoch.line.clone(), count: epoch.count };
-        let last = self.with_seen(|seen| seen.last().cloned());
+        let last = self.epoch.seen.with(|seen| seen.last().cloned());
         let lost = |last: &Reached| last.line == reached.line && reached.count < last.count;
         if judgement == Judgement::GoesOn && last.as_ref().is_some_and(lost) {
             // What was in those moments must not become certain.
-            self.with_seen(|seen| seen.lately.clear());
+            self.epoch.seen.with(|seen| seen.lately.clear());
             tracing::error!(
                 seen = last.map(|last| last.count),
                 found = reached.count,
@@ -119,13 +119,9 @@ impl Broker {
         }
     }
 
-    fn with_seen<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
-        work(&mut self.epoch.seen.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Reads what an earlier process of this server was certain of.
     async fn recall(&self) {
-        if self.with_seen(|seen| seen.read) {
+        if self.epoch.seen.with(|seen| seen.read) {
             return;
         }
         let pages = match self.ports.memory.pages().await {
@@ -142,14 +138,14 @@ impl Broker {
                 "the page that says how far the store had been cannot be understood, and is written anew"
             );
         }
-        self.with_seen(|seen| (seen.certain, seen.read) = (certain, true));
+        self.epoch.seen.with(|seen| (seen.certain, seen.read) = (certain, true));
     }
 
     /// Remembers what was found; what was found long enough ago goes to the disk, and what an operator resumed at once.
     async fn remember(&self, reached: Reached, at_once: bool) {
         let now = self.ports.clock.monotonic();
         let age = self.settings.epoch * CERTAIN_AFTER;
-        let certain = self.with_seen(|seen| {
+        let certain = self.epoch.seen.with(|seen| {
             if at_once {
                 seen.lately.clear();
                 seen.certain = Some(reached.clone());

@@ -10,7 +10,7 @@ use crate::domain::{
     AccessToken, Action, Deed, HandoutRecords, ReauthorizationReason, Refusal, Scopes, Timestamp,
 };
 use crate::telemetry::metrics;
-use crate::vault::{Authority, Connection, Slot, SlotRead, Status};
+use crate::vault::{Authority, Connection, Slot, SlotRead, Status, VaultError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,10 +155,10 @@ impl Broker {
         let now = self.ports.clock.now();
         if stale {
             // Nothing can be refreshed: it lives, or there is none.
-            let unavailable = Refusal::StoreUnavailable { retry_after: Duration::from_secs(1) };
-            let lives = held.lives_for(Duration::ZERO, now);
-            let handout = self.hand_out(by, connection, &target, RefreshState::plain(STALE));
-            return if lives { handout.await } else { Err(unavailable) };
+            if !held.lives_for(Duration::ZERO, now) {
+                return Err(VaultError::unavailable("and the token that was known has ended").into());
+            }
+            return self.hand_out(by, connection, &target, RefreshState::plain(STALE)).await;
         }
         let needed = held.needed(&provider, wish.min_ttl);
         let fresh = held.lives_for(needed, now);

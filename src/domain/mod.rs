@@ -27,4 +27,4 @@ pub use scopes::{KeyScope, KeyScopes, Scopes};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, Password, RefreshToken, Secret, Ticket,
 };
-pub use time::{Timestamp, parse_duration};
+pub use time::{Timestamp, parse_duration, whole_millis};

@@ -13,6 +13,11 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// One more comes back after this long.
+    pub fn interval(&self) -> Duration {
+        self.per / self.count.max(1)
+    }
+
     /// Reads `100/1s`; the error says what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a rate such as 100/1s or 5000/1m");

@@ -59,6 +59,11 @@ impl Serialize for Timestamp {
     }
 }
 
+/// Whole milliseconds; the largest number where they are more.
+pub fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Reads `30s`, `10m`, `12h`, `90d`, `500ms`; the error says what is accepted.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

@@ -4,6 +4,7 @@
 
 use super::State;
 use super::headers::X_REQUEST_ID;
+use crate::domain::whole_millis;
 use crate::ports::{ChanceExt, Clock};
 use crate::telemetry::{logs::request_span, metrics, traces};
 use actix_web::HttpRequest;
@@ -67,7 +68,7 @@ impl Watch {
 
     fn tell(&self, status: u16) {
         let took = self.clock.monotonic().saturating_sub(self.started);
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let ms = whole_millis(took);
         self.span.in_scope(|| {
             if self.ended && self.millions && status == 200 {
                 tracing::debug!(status, ms, "answered");

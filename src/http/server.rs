@@ -107,7 +107,7 @@ pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
     }
     let draining = Arc::new(AtomicBool::new(false));
     let shared = Data::new(State {
-        admission: Admission::new(&settings.admission),
+        admission: Admission::new(&settings.admission, Arc::clone(&state.clock)),
         accounts: state.accounts,
         broker: state.broker,
         clock: state.clock,

@@ -28,7 +28,7 @@ impl Visit {
         if state.admission.counts_addresses()
             && let Some(address) = from()
         {
-            self.stands(state.admission.from_address(address, state.clock.monotonic()))?;
+            self.stands(state.admission.from_address(address))?;
         }
         *self.place.borrow_mut() = state.admission.enter()?;
         Ok(())
@@ -37,9 +37,8 @@ impl Visit {
     /// It is known who calls: counts one more request of theirs, and their place as their tenant's.
     pub(super) fn is_of(&self, state: &State, caller: &Caller) -> Result<(), Refusal> {
         let (admission, tenant) = (&state.admission, caller.authority().tenant());
-        let now = state.clock.monotonic();
-        self.stands(admission.with_key(tenant, caller.who(), now))?;
-        self.stands(admission.of_tenant(tenant, now))?;
+        self.stands(admission.with_key(tenant, caller.who()))?;
+        self.stands(admission.of_tenant(tenant))?;
         match &mut *self.place.borrow_mut() {
             Some(place) => admission.share(place, tenant),
             None => Ok(()),

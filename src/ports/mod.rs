@@ -2,6 +2,7 @@
 
 mod chance;
 mod clock;
+mod locked;
 mod mailer;
 mod outages;
 mod pages;
@@ -11,6 +12,7 @@ mod upstream;
 
 pub use chance::{Chance, ChanceExt};
 pub use clock::Clock;
+pub use locked::Locked;
 pub use mailer::{Mail, MailError, Mailer};
 pub use outages::Outages;
 pub use pages::{Pages, PagesError};

@@ -1,6 +1,7 @@
 //! Whether the store answers, as this process has seen it.
 
 use super::Clock;
+use crate::domain::whole_millis;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub struct Outages {
 impl Outages {
     /// None seen yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let back_at = AtomicU64::new(millis(clock.monotonic()));
+        let back_at = AtomicU64::new(whole_millis(clock.monotonic()));
         Self { clock, down: AtomicBool::new(false), back_at, ended: AtomicU64::new(0) }
     }
 
@@ -29,7 +30,7 @@ impl Outages {
     /// The store answered.
     pub fn answered(&self) {
         if self.down.load(Ordering::Acquire) && self.down.swap(false, Ordering::AcqRel) {
-            self.back_at.store(millis(self.clock.monotonic()), Ordering::Release);
+            self.back_at.store(whole_millis(self.clock.monotonic()), Ordering::Release);
             self.ended.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -47,8 +48,4 @@ impl Outages {
         let back_at = Duration::from_millis(self.back_at.load(Ordering::Acquire));
         self.clock.monotonic().saturating_sub(back_at)
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

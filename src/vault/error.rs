@@ -48,6 +48,13 @@ pub enum VaultError {
     TrailFull(usize),
 }
 
+impl VaultError {
+    /// The store cannot be reached.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        StoreError::Unavailable(why.into()).into()
+    }
+}
+
 /// The cause is logged here, once; what the caller hears has no cause in it.
 impl From<VaultError> for Refusal {
     fn from(error: VaultError) -> Self {

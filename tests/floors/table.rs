@@ -50,7 +50,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("accounts", WORK_NAMES),
     ("vault", CRAFT_NAMES),
     ("wire", CRAFT_NAMES),
-    ("admission", &["domain", "telemetry"]),
+    ("admission", &["ports", "domain", "telemetry"]),
     ("crypto", &["ports", "catalog", "config", "domain", "telemetry"]),
     ("ports", &["domain", "telemetry"]),
     ("catalog", &["domain", "telemetry"]),

@@ -3,12 +3,12 @@
 
 use super::{Broker, Landed};
 use crate::domain::{AttemptId, Refusal, TenantId, Who};
-use crate::ports::ChanceExt;
+use crate::ports::{ChanceExt, Locked};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Brought, Committed, Connection, Slot, Spilled, VaultError};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -20,16 +20,17 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 pub(in crate::broker) struct Pending {
     /// How many, so that nobody takes the lock where there is none.
     count: AtomicUsize,
-    table: Mutex<HashMap<(TenantId, Slot), Arc<Brought>>>,
+    table: Locked<HashMap<(TenantId, Slot), Arc<Brought>>>,
 }
 
 impl Pending {
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<(TenantId, Slot), Arc<Brought>>) -> T) -> T {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&mut table);
-        self.count.store(table.len(), Ordering::Release);
-        metrics::outcomes_waiting(table.len());
-        done
+        self.table.with(|table| {
+            let done = work(table);
+            self.count.store(table.len(), Ordering::Release);
+            metrics::outcomes_waiting(table.len());
+            done
+        })
     }
 
     /// False where the same is waiting already.

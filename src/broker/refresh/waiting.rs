@@ -1,6 +1,7 @@
 //! Waiting for another instance's refresh: woken where the store tells of it, and looking by oneself in any case.
 
 use super::Broker;
+use crate::ports::Locked;
 use crate::ports::store::Notice;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ const TOLD: (Duration, Duration) = (Duration::from_millis(250), Duration::from_s
 /// Who waits in this process, by the name that the store tells.
 #[derive(Default)]
 pub(in crate::broker) struct Waiting {
-    table: Mutex<HashMap<String, (Arc<Notify>, usize)>>,
+    table: Locked<HashMap<String, (Arc<Notify>, usize)>>,
     listening: Mutex<bool>,
 }
 
@@ -30,13 +31,9 @@ pub(super) struct Place<'a> {
 }
 
 impl Waiting {
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, (Arc<Notify>, usize)>) -> T) -> T {
-        work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Takes a place. What is told from now on wakes it; what came before is to be looked for.
     fn join(&self, name: String, pauses: (Duration, Duration)) -> Place<'_> {
-        let notify = self.with(|table| {
+        let notify = self.table.with(|table| {
             let (notify, count) = table.entry(name.clone()).or_default();
             *count += 1;
             Arc::clone(notify)
@@ -45,7 +42,7 @@ impl Waiting {
     }
 
     fn wake(&self, name: &str) {
-        let notify = self.with(|table| table.get(name).map(|(notify, _)| Arc::clone(notify)));
+        let notify = self.table.with(|table| table.get(name).map(|(notify, _)| Arc::clone(notify)));
         if let Some(notify) = notify {
             // One waits under a name at a time, or comes a moment later: who is not here yet finds it done.
             notify.notify_one();
@@ -55,7 +52,7 @@ impl Waiting {
 
     fn wake_all(&self) {
         let all: Vec<Arc<Notify>> =
-            self.with(|table| table.values().map(|(notify, _)| Arc::clone(notify)).collect());
+            self.table.with(|table| table.values().map(|(notify, _)| Arc::clone(notify)).collect());
         for notify in all {
             notify.notify_one();
         }
@@ -75,7 +72,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.waiting.with(|table| {
+        self.waiting.table.with(|table| {
             if let Some((_, count)) = table.get_mut(&self.name) {
                 *count -= 1;
                 if *count == 0 {
@@ -135,7 +132,7 @@ mod tests {
         waiting.wake_all();
         other.wait(|pause| pause).await;
         drop((one, other));
-        assert!(waiting.with(|table| table.is_empty()), "nobody is left behind");
+        assert!(waiting.table.with(|table| table.is_empty()), "nobody is left behind");
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@
 
 use super::event::Event;
 use super::trail::Trail;
+use super::{Heard, heard};
 use crate::domain::TenantId;
 use crate::ports::store::{StoreError, Value};
-use crate::ports::{ChanceExt, Pages, Tasks};
+use crate::ports::{ChanceExt, Locked, Pages, Tasks};
 use crate::telemetry::metrics;
 use crate::vault::{Vault, VaultError, keys};
 use base64::Engine;
@@ -14,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 
 /// The version that is written.
@@ -55,7 +56,7 @@ pub(in crate::vault) struct Spool {
     pages: Arc<dyn Pages>,
     vault: Weak<Vault>,
     tasks: Tasks,
-    table: Mutex<Table>,
+    table: Locked<Table>,
     /// As many records as this process has put there.
     on_disk: AtomicUsize,
     /// Something may lie there: at the start nobody knows.
@@ -66,7 +67,7 @@ impl Vault {
     /// Gives the audit trail a disk for what the store cannot take; to be called once, after [`Self::write_audit`].
     pub fn spool_audit(self: &Arc<Self>, pages: Arc<dyn Pages>, tasks: &Tasks) {
         let (vault, tasks) = (Arc::downgrade(self), tasks.clone());
-        let (table, on_disk, some) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(true));
+        let (table, on_disk, some) = (Locked::default(), AtomicUsize::new(0), AtomicBool::new(true));
         let spool = Spool { pages, vault, tasks, table, on_disk, some };
         // Called twice, the first one stays.
         let _ = self.spool.set(Arc::new(spool));
@@ -83,20 +84,11 @@ impl Vault {
 }
 
 impl Spool {
-    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
-        // A panic while the table was held left it whole: every change of it is one call.
-        work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Puts a deed among those that are written next; what comes back is told when it is on the disk.
-    pub fn push(
-        self: &Arc<Self>,
-        tenant: &TenantId,
-        event: String,
-    ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
+    pub fn push(self: &Arc<Self>, tenant: &TenantId, event: String) -> Result<Heard, VaultError> {
         let (tell, heard) = oneshot::channel();
         let waiting = Waiting { tenant: tenant.clone(), event, tell };
-        let begin = self.with(|table| {
+        let begin = self.table.with(|table| {
             let records = self.on_disk.load(Ordering::Relaxed) + table.waiting.len();
             if records >= MOST {
                 return Err(VaultError::TrailFull(records));
@@ -198,7 +190,7 @@ impl Spool {
             written.push(trail.push(&page.tenant, event, at, true)?);
         }
         for written in written {
-            super::heard(written).await?;
+            heard(written).await?;
         }
         metrics::audit_records("taken_up", page.records);
         Ok(())
@@ -232,7 +224,7 @@ struct Writer {
 impl Writer {
     async fn write(mut self) {
         loop {
-            let waiting = self.spool.with(|table| {
+            let waiting = self.spool.table.with(|table| {
                 table.writing = !table.waiting.is_empty();
                 std::mem::take(&mut table.waiting)
             });
@@ -263,7 +255,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.ended {
-            drop(self.spool.with(std::mem::take));
+            drop(self.spool.table.with(std::mem::take));
         }
     }
 }

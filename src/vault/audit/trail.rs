@@ -5,16 +5,17 @@
 //! after (a change) cannot be refused any more: where the store does not take it, it waits here and is tried again until it is
 //! written or the process ends. Who asked need not stay: the writing runs on `Tasks`.
 
+use super::Heard;
 use super::append::Known;
 use super::event::Event;
 use crate::domain::{InstanceId, TenantId, Timestamp};
 use crate::ports::store::StoreError;
-use crate::ports::{ChanceExt, Tasks};
+use crate::ports::{ChanceExt, Locked, Tasks};
 use crate::telemetry::metrics;
 use crate::vault::{Vault, VaultError};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -90,7 +91,7 @@ pub(in crate::vault) struct Trail {
     pub(super) retention: Option<Duration>,
     vault: Weak<Vault>,
     tasks: Tasks,
-    table: Mutex<Table>,
+    table: Locked<Table>,
     stopping: AtomicBool,
 }
 
@@ -103,7 +104,7 @@ impl Vault {
             retention: options.retention,
             vault: Arc::downgrade(self),
             tasks: tasks.clone(),
-            table: Mutex::default(),
+            table: Locked::default(),
             stopping: AtomicBool::new(false),
         });
         if self.trail.set(Arc::clone(&trail)).is_err() {
@@ -126,11 +127,6 @@ impl Vault {
 }
 
 impl Trail {
-    fn with<T>(&self, work: impl FnOnce(&mut Table) -> T) -> T {
-        // A panic while the table was held left it whole: every change of it is one call.
-        work(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Puts an event into its tenant's queue; what comes back is told when it was written or given up. `first`: what it tells
     /// has not happened yet.
     pub fn push(
@@ -139,11 +135,11 @@ impl Trail {
         event: String,
         at: Timestamp,
         first: bool,
-    ) -> Result<oneshot::Receiver<Result<(), VaultError>>, VaultError> {
+    ) -> Result<Heard, VaultError> {
         let (tell, heard) = oneshot::channel();
         let pending = Pending { event, at, first, doubtful: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
-        let full = self.with(|table| {
+        let full = self.table.with(|table| {
             let of_one = table.queues.get(tenant).map_or(0, |queue| queue.pending.len());
             let before = if pending.first { table.first } else { table.waiting.saturating_sub(table.first) };
             if before >= MOST_WAITING || (!pending.first && of_one >= MOST_OF_ONE) {
@@ -179,7 +175,7 @@ impl Trail {
 
     /// True while few enough of a tenant's records wait that none would be lost for want of room soon.
     pub fn has_room(&self, tenant: &TenantId) -> bool {
-        self.with(|table| {
+        self.table.with(|table| {
             let of_one = table.queues.get(tenant).map_or(0, |queue| queue.pending.len());
             of_one < MOST_OF_ONE / 2 && table.waiting < MOST_WAITING / 2
         })
@@ -214,7 +210,7 @@ impl Trail {
 
     /// Takes from the queue as much as one append may have; false, and no queue any more, where there is nothing to write.
     fn fill(&self, tenant: &TenantId, group: &mut Vec<Pending>) -> bool {
-        self.with(|table| {
+        self.table.with(|table| {
             let Some(queue) = table.queues.get_mut(tenant) else { return !group.is_empty() };
             let room = GROUP.saturating_sub(group.len()).min(queue.pending.len());
             group.extend(queue.pending.drain(..room));
@@ -240,7 +236,7 @@ impl Trail {
         if count == 0 {
             return;
         }
-        let waiting = self.with(|table| {
+        let waiting = self.table.with(|table| {
             table.waiting = table.waiting.saturating_sub(count);
             table.first = table.first.saturating_sub(first);
             table.waiting
@@ -252,7 +248,7 @@ impl Trail {
     /// Those that come before what they tell are refused, the others stay, unless there is nobody any more to keep them for. So
     /// also in the queue: no caller waits behind what cannot be written.
     fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
-        let queued = self.with(|table| {
+        let queued = self.table.with(|table| {
             let Some(queue) = table.queues.get_mut(tenant) else { return VecDeque::new() };
             let all = std::mem::take(&mut queue.pending).into_iter();
             let (first, others): (VecDeque<_>, VecDeque<_>) = all.partition(|record| record.first);
@@ -274,7 +270,7 @@ impl Trail {
             return;
         }
         tracing::error!(%tenant, %error, records = group.len(), "audit records wait to be stored");
-        metrics::audit_waiting(self.with(|table| table.waiting));
+        metrics::audit_waiting(self.table.with(|table| table.waiting));
         group.iter_mut().for_each(Pending::has_happened);
     }
 
@@ -284,12 +280,12 @@ impl Trail {
     }
 
     pub(super) fn known(&self, tenant: &TenantId) -> Option<Known> {
-        self.with(|table| table.known.get(tenant).cloned())
+        self.table.with(|table| table.known.get(tenant).cloned())
     }
 
     /// Remembers where a trail stands, and logs it now and then.
     pub(super) fn know(&self, tenant: &TenantId, mut known: Known) {
-        self.with(|table| {
+        self.table.with(|table| {
             // Once the process stops, each time may be the last.
             let logged_every = if self.stopping.load(Ordering::SeqCst) { 1 } else { LOGGED_EVERY };
             known.logged = table.known.get(tenant).map_or(known.logged, |before| before.logged);
@@ -307,7 +303,8 @@ impl Trail {
     }
 
     fn log_heads(&self) {
-        self.with(|table| table.known.iter_mut().for_each(|(tenant, known)| self.log_head(tenant, known)));
+        self.table
+            .with(|table| table.known.iter_mut().for_each(|(tenant, known)| self.log_head(tenant, known)));
     }
 
     fn log_head(&self, tenant: &TenantId, known: &mut Known) {
@@ -342,7 +339,7 @@ impl Drop for Writing<'_> {
         if self.ended {
             return;
         }
-        let queue = self.trail.with(|table| table.queues.remove(self.tenant)).unwrap_or_default();
+        let queue = self.trail.table.with(|table| table.queues.remove(self.tenant)).unwrap_or_default();
         let given_up: Vec<Pending> = self.group.drain(..).chain(queue.pending).collect();
         tracing::error!(
             tenant = %self.tenant,

@@ -1,5 +1,6 @@
 //! Whether the store looks unreachable to those who read: then what is kept will do, and only now and then somebody asks.
 
+use crate::domain::whole_millis;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub(super) struct Down(AtomicU64);
 impl Down {
     /// It did not answer.
     pub fn failed(&self, now: Duration) {
-        self.0.store(millis(now + PROBE), Ordering::Release);
+        self.0.store(whole_millis(now + PROBE), Ordering::Release);
     }
 
     /// It answered.
@@ -26,11 +27,11 @@ impl Down {
     /// True where it did not answer lately, and nobody need find out at this moment whether it does again.
     pub fn is_so(&self, now: Duration) -> bool {
         let again = self.0.load(Ordering::Acquire);
-        if again == 0 || millis(now) < again {
+        if again == 0 || whole_millis(now) < again {
             return again != 0;
         }
         // One of those who come asks.
-        let next = millis(now + PROBE);
+        let next = whole_millis(now + PROBE);
         self.0.compare_exchange(again, next, Ordering::AcqRel, Ordering::Acquire).is_err()
     }
 
@@ -38,8 +39,4 @@ impl Down {
     pub fn was_so(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
