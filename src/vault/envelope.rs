@@ -1,14 +1,18 @@
 //! Envelopes: how a secret field lies in the store.
 //!
-//! `version (1) | data-key id (8) | nonce (12) | ciphertext and tag`. The associated data names the place (tenant, record
-//! kind, record id, field, generation), so that two ciphertexts swapped in the store open nothing.
+//! `version (1) | data-key id (8) | nonce (12) | ciphertext and tag`. The associated data names the version and the place
+//! (tenant, record kind, record id, field, generation), so that two ciphertexts swapped in the store open nothing.
 
+use super::compact;
 use crate::crypto::{aead, hash::derived_key};
 use crate::domain::{DataKeyId, Id, TenantId};
 use crate::ports::{Chance, ChanceExt};
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
+/// What was sealed is the text itself.
+const PLAIN: u8 = 1;
+/// What was sealed is the text as [`compact`] packs it.
+const COMPACT: u8 = 2;
 
 /// Where a sealed field lies.
 #[derive(Clone, Copy, Debug)]
@@ -52,37 +56,41 @@ impl DataKey {
         chance: &dyn Chance,
     ) -> Result<Vec<u8>, DoesNotOpen> {
         let nonce = chance.bytes::<{ aead::NONCE }>();
-        let sealed =
-            self.key.seal(&nonce, &place.associated(&self.id), plaintext).map_err(|_| DoesNotOpen)?;
-        Ok([&[VERSION], self.id.as_str().as_bytes(), &nonce, &sealed].concat())
+        let packed = compact::pack(plaintext);
+        let (version, content) = packed.as_ref().map_or((PLAIN, plaintext), |packed| (COMPACT, packed));
+        let associated = place.associated(version, &self.id);
+        let sealed = self.key.seal(&nonce, &associated, content).map_err(|_| DoesNotOpen)?;
+        Ok([&[version], self.id.as_str().as_bytes(), &nonce, &sealed].concat())
     }
 
     pub fn open(&self, place: &Place<'_>, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
-        let (id, nonce, sealed) = split(envelope).ok_or(DoesNotOpen)?;
+        let (version, id, nonce, sealed) = split(envelope).ok_or(DoesNotOpen)?;
         if id != self.id {
             return Err(DoesNotOpen);
         }
-        self.key.open(nonce, &place.associated(&self.id), sealed).map_err(|_| DoesNotOpen)
+        let associated = place.associated(version, &self.id);
+        let content = self.key.open(nonce, &associated, sealed).map_err(|_| DoesNotOpen)?;
+        if version == COMPACT { compact::unpack(&content).ok_or(DoesNotOpen) } else { Ok(content) }
     }
 }
 
 /// The data key under which an envelope was sealed.
 pub(super) fn data_key_of(envelope: &[u8]) -> Option<DataKeyId> {
-    split(envelope).map(|(id, ..)| id)
+    split(envelope).map(|(_, id, ..)| id)
 }
 
-fn split(envelope: &[u8]) -> Option<(DataKeyId, &[u8; aead::NONCE], &[u8])> {
+fn split(envelope: &[u8]) -> Option<(u8, DataKeyId, &[u8; aead::NONCE], &[u8])> {
     let (version, rest) = envelope.split_first()?;
     let (id, rest) = rest.split_at_checked(DataKeyId::LENGTH)?;
     let (nonce, sealed) = rest.split_first_chunk()?;
-    (*version == VERSION).then_some(())?;
-    Some((DataKeyId::parse(std::str::from_utf8(id).ok()?)?, nonce, sealed))
+    [PLAIN, COMPACT].contains(version).then_some(())?;
+    Some((*version, DataKeyId::parse(std::str::from_utf8(id).ok()?)?, nonce, sealed))
 }
 
 impl Place<'_> {
-    fn associated(&self, data_key: &DataKeyId) -> Vec<u8> {
+    fn associated(&self, version: u8, data_key: &DataKeyId) -> Vec<u8> {
         let parts = [data_key.as_str(), self.tenant.as_str(), self.kind, self.id, self.field];
-        associated(VERSION, &parts, self.generation)
+        associated(version, &parts, self.generation)
     }
 }
 

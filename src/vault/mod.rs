@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 mod authority;
 mod budgets;
+mod compact;
 mod connections;
 mod data_keys;
 mod due;

@@ -141,7 +141,9 @@ async fn what_was_known_is_handed_out_recorded_and_replayed() {
     assert!(!pages.is_empty() && pages.len() < 101, "many callers, one page: {}", pages.len());
     for page in &pages {
         let text = String::from_utf8_lossy(page);
-        assert!(!text.contains("ada") && !text.contains("token"), "it is sealed: {text}");
+        // In quotes: three letters alone are in base64 by chance now and then.
+        let plain = ["ada\"", "ada\\", "token"].iter().any(|word| text.contains(word));
+        assert!(!plain, "it is sealed: {text}");
     }
     assert_eq!(stage.app.metric("grantkeep_audit_records_total{outcome=\"spooled\"}").await, Some(101.0));
 

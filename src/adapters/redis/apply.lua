@@ -67,6 +67,88 @@ local function call_with(command, key, count)
   end
 end
 
+-- How an index lies in its sorted set stands in index.rs. Bytes of a page, and pages of a small index.
+local FULL, FEW = 800, 256
+
+-- The page where a member is or belongs, and whether it is there.
+local function page_of(key, member)
+  local page = redis.call('ZREVRANGEBYLEX', key, '(' .. member .. '\1', '-', 'LIMIT', 0, 1)[1]
+  return page, page and string.find('\0' .. page .. '\0', '\0' .. member .. '\0', 1, true)
+end
+
+-- Byte by byte: Lua's own `<` goes by the server's locale.
+local function before(one, two)
+  for n = 1, #two do
+    local first, second = string.byte(one, n) or -1, string.byte(two, n)
+    if first ~= second then
+      return first < second
+    end
+  end
+  return false
+end
+
+-- Cut at the middle one of three: its first member and what comes before the cut, and the others behind it.
+local function cut(first, rest)
+  local members = {}
+  for member in string.gmatch(rest, '%Z+') do
+    members[#members + 1] = member
+  end
+  local three = { members[math.ceil(#members / 4)], members[math.ceil(#members / 2)], members[#members] }
+  table.sort(three, before)
+  local low, high = { first }, { three[2] }
+  for _, member in ipairs(members) do
+    if before(member, three[2]) then
+      low[#low + 1] = member
+    elseif member ~= three[2] then
+      high[#high + 1] = member
+    end
+  end
+  return table.concat(low, '\0'), table.concat(high, '\0')
+end
+
+-- Never in front of a page: whoever reads one after the other relies on it that no page begins earlier than it did.
+local function add(key, member)
+  local page, found = page_of(key, member)
+  if found then
+    return
+  end
+  local between = page and string.find(page, '\0', 1, true)
+  if not page or not between and redis.call('ZCARD', key) < FEW then
+    redis.call('ZADD', key, 0, member)
+    return
+  end
+  redis.call('ZREM', key, page)
+  if between and #page >= FULL then
+    local low, high = cut(string.sub(page, 1, between - 1), string.sub(page, between + 1) .. '\0' .. member)
+    redis.call('ZADD', key, 0, low, 0, high)
+  else
+    redis.call('ZADD', key, 0, page .. '\0' .. member)
+  end
+end
+
+local function remove(key, member)
+  local page, at = page_of(key, member)
+  if not at then
+    return
+  end
+  redis.call('ZREM', key, page)
+  local rest = string.sub(page, at + #member + 1)
+  if at > 1 then
+    local front = string.sub(page, 1, at - 2)
+    redis.call('ZADD', key, 0, rest == '' and front or front .. '\0' .. rest)
+  elseif rest ~= '' then
+    -- The smallest goes to the front.
+    local first
+    for one in string.gmatch(rest, '%Z+') do
+      first = first and before(first, one) and first or one
+    end
+    local place = string.find('\0' .. rest .. '\0', '\0' .. first .. '\0', 1, true)
+    local others = string.sub(rest, 1, math.max(place - 2, 0)) .. string.sub(rest, place + #first)
+    others = string.gsub(others, '^%z', '')
+    redis.call('ZADD', key, 0, others == '' and first or first .. '\0' .. others)
+  end
+end
+
 for _ = 1, number() do
   local kind, n = word(), number()
   local key = KEYS[n]
@@ -95,9 +177,9 @@ for _ = 1, number() do
     redis.call('DEL', key)
     revs[n] = 0
   elseif kind == 'add' then
-    redis.call('ZADD', key, 0, word())
+    add(key, word())
   elseif kind == 'remove' then
-    redis.call('ZREM', key, word())
+    remove(key, word())
   elseif kind == 'append' then
     -- Not in parts: an entry has few enough fields.
     local first = place + 2

@@ -6,7 +6,7 @@
 //! the server's.
 //!
 //! An ACL user needs `~gk:* &gk:* +@connection +evalsha +script|load +hgetall +hget +hset +hdel +exists +del +pexpire
-//! +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time +publish`, in a cluster also
+//! +zadd +zrem +zcard +zrangebylex +zrevrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time +publish`, in a cluster also
 //! `+cluster|slots`; [`RedisStore::ping`] uses every one of them, so that a missing one shows at the start. With
 //! `+subscribe` it hears what others tell. With `+info +config|get` [`RedisStore::inspect`] sees how the server is set up.
 
@@ -15,6 +15,7 @@ mod connection;
 mod eval;
 mod fault;
 mod greeting;
+mod index;
 mod inspect;
 mod notices;
 mod script;
@@ -159,15 +160,7 @@ impl Store for RedisStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => bound(b'(', after.as_bytes()),
-            _ => bound(b'[', prefix.as_bytes()),
-        };
-        let mut question = Question::new("ZRANGEBYLEX", index);
-        question.arg(from).arg(end_of(prefix));
-        question.arg("LIMIT").arg(0).arg(i64::try_from(limit).unwrap_or(i64::MAX));
-        let answer = self.read_one(question).await?;
-        redis::from_redis_value(answer).map_err(|_| fault::shape("ZRANGEBYLEX"))
+        index::scan(self, index, prefix, after, limit).await
     }
 
     async fn entries(
@@ -223,20 +216,4 @@ fn record(answer: redis::Value) -> Result<Option<Record>, StoreError> {
     });
     let fields: Vec<_> = fields.collect::<Result<_, StoreError>>()?;
     Ok((!fields.is_empty()).then(|| Record::new(fields)))
-}
-
-fn bound(kind: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut bound = vec![kind];
-    bound.extend_from_slice(bytes);
-    bound
-}
-
-/// Just past everything that begins with `prefix`: its last byte is raised, which UTF-8 always allows (no byte is 0xff).
-fn end_of(prefix: &str) -> Vec<u8> {
-    let mut end = bound(b'(', prefix.as_bytes());
-    match end.last_mut() {
-        Some(last) if !prefix.is_empty() => *last = last.saturating_add(1),
-        _ => end = b"+".to_vec(),
-    }
-    end
 }

@@ -1,6 +1,7 @@
 //! A batch as the script `apply.lua` reads it. What the arguments mean stands there.
 
 use super::eval::{Invocation, Script, Words};
+use super::index;
 use crate::domain::Timestamp;
 use crate::ports::store::{Batch, Guard, Key, Outcome, Value, Write};
 use std::collections::HashMap;
@@ -167,11 +168,11 @@ impl<'a> Call<'a> {
             Write::Tell { .. } => {}
             Write::IndexAdd { index, member } => {
                 self.head("add", index);
-                self.word(member.as_str());
+                self.word(index::written(member));
             }
             Write::IndexRemove { index, member } => {
                 self.head("remove", index);
-                self.word(member.as_str());
+                self.word(index::written(member));
             }
             Write::Append { stream, fields } => {
                 self.head("append", stream);

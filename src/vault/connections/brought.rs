@@ -26,6 +26,8 @@ const OF_A_GENERATION: &[&str] = &[
     "expires_at",
     "refresh_expires_at",
     "scopes",
+    // It goes without saying where it is the same as `scopes`.
+    "requested_scopes",
     "metadata",
     "last_attempt",
     "refreshed_at",

@@ -69,7 +69,10 @@ impl Connection {
             .maybe_time("expires_at", self.expires_at)
             .maybe_time("refresh_expires_at", self.refresh_expires_at)
             .scopes("scopes", &self.scopes)
-            .scopes("requested_scopes", &self.requested_scopes)
+            .maybe(
+                "requested_scopes",
+                (self.requested_scopes != self.scopes).then(|| self.requested_scopes.join(" ")),
+            )
             .put("client_id", &self.client_id)
             .map("variables", &self.variables)
             .map_unless_empty("metadata", &self.metadata)
@@ -86,7 +89,7 @@ impl Connection {
             .time("created_at", self.created_at)
             .maybe_time("connected_at", (self.connected_at != self.created_at).then_some(self.connected_at))
             .maybe_time("refreshed_at", self.refreshed_at)
-            .maybe_time("used_at", self.used_at)
+            .maybe_time("used_at", self.used_at.filter(|at| *at != self.connected_at))
             .maybe("expiring_told", self.expiring_told.then_some(1))
             .maybe_time("due_at", self.plan.due_at)
             .maybe_time("reauthorize_by", self.plan.reauthorize_by);
@@ -99,6 +102,8 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
     let slot = keys::place_of_connection(key).and_then(keys::parse_slot);
     let slot = slot.ok_or_else(|| fields.fault("id", "lies under a name that names no slot"))?;
     let created_at = fields.time("created_at")?;
+    let connected_at = fields.maybe_time("connected_at")?.unwrap_or(created_at);
+    let scopes = fields.scopes("scopes")?;
     let missing = |field| move || fields.fault(field, "is missing");
     let access = fields.bytes("access_token").ok_or_else(missing("access_token"))?.to_vec();
     let previous = match fields.bytes("previous_refresh_token") {
@@ -121,8 +126,8 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
         issued_at: fields.time("issued_at")?,
         expires_at: fields.maybe_time("expires_at")?,
         refresh_expires_at: fields.maybe_time("refresh_expires_at")?,
-        scopes: fields.scopes("scopes")?,
-        requested_scopes: fields.text("requested_scopes").map(read_scopes)?,
+        requested_scopes: fields.optional("requested_scopes").map_or_else(|| scopes.clone(), read_scopes),
+        scopes,
         client_id: fields.text("client_id")?.to_owned(),
         variables: fields.map("variables")?,
         metadata: fields.map_if_any("metadata")?,
@@ -142,9 +147,9 @@ pub(in crate::vault) fn read(key: &Key, record: &Record) -> Result<Connection, V
             unknown_since: fields.maybe_time("unknown_since")?,
         },
         created_at,
-        connected_at: fields.maybe_time("connected_at")?.unwrap_or(created_at),
+        connected_at,
         refreshed_at: fields.maybe_time("refreshed_at")?,
-        used_at: fields.maybe_time("used_at")?,
+        used_at: fields.maybe_time("used_at")?.or(Some(connected_at)),
         expiring_told: fields.optional("expiring_told").is_some(),
         plan: Plan {
             due_at: fields.maybe_time("due_at")?,

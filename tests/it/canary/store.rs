@@ -87,7 +87,7 @@ fn lies_as(how: FieldKind, value: &[u8]) -> bool {
     match how {
         FieldKind::Plain => true,
         // Version, data-key id, nonce, tag.
-        FieldKind::Sealed => value.first() == Some(&1) && value.len() > 1 + 8 + 12 + 16,
+        FieldKind::Sealed => matches!(value, [1 | 2, rest @ ..] if rest.len() > 8 + 12 + 16),
         FieldKind::Hashed => {
             value.starts_with(b"$argon2id$") || (value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit))
         }

@@ -2,10 +2,11 @@
 
 use super::bench::*;
 use grantkeep::ports::store::Batch;
+use std::collections::BTreeSet;
 
 on_every_store! {
     members_stand_once, order_is_that_of_bytes, prefix_is_exact, pages_follow_each_other, after_and_prefix_together,
-    limit_counts, an_index_is_its_own,
+    limit_counts, an_index_is_its_own, a_large_index_is_like_a_small_one,
 }
 
 const ODD: &[&str] = &[
@@ -125,4 +126,40 @@ async fn an_index_is_its_own(bench: &Bench) {
     assert_eq!(bench.scan(&one, "").await, ["1"]);
     assert_eq!(bench.scan(&two, "").await, ["2"]);
     assert_eq!(bench.get(&bench.key("index:absent")).await, None);
+}
+
+async fn a_large_index_is_like_a_small_one(bench: &Bench) {
+    let index = bench.key("index:large");
+    let pairs = ODD.iter().flat_map(|one| ODD.iter().map(move |two| format!("{one}{two}")));
+    let mut members: Vec<String> = pairs.chain((0..1000).map(|n| format!("user-{n:04}"))).collect();
+    // An order that is none, the same in every run.
+    members.sort_by_key(|member| fnv(member));
+    let mut kept = BTreeSet::new();
+    for (round, part) in members.chunks(97).enumerate() {
+        let added = part.iter().fold(Batch::new(), |batch, member| batch.then(add(&index, member)));
+        bench.apply(added).await;
+        kept.extend(part.iter().cloned());
+        let gone: Vec<String> = kept.iter().skip(round % 7).step_by(19).cloned().collect();
+        let removed = gone.iter().fold(Batch::new(), |batch, member| batch.then(remove(&index, member)));
+        bench.apply(removed).await;
+        kept.retain(|member| !gone.contains(member));
+        for (prefix, limit) in [("", usize::MAX), ("", 50), ("user-", 333), ("a", 1), ("\0", 40)] {
+            let after = members.get(round).filter(|_| round % 2 == 0);
+            let wanted =
+                kept.iter().filter(|m| m.starts_with(prefix) && after.is_none_or(|after| *m > after));
+            let found = bench.store.scan(&index, prefix, after.map(String::as_str), limit).await.unwrap();
+            let wanted: Vec<String> = wanted.take(limit).cloned().collect();
+            assert_eq!(found, wanted, "round {round}, prefix {prefix:?} after {after:?}, {limit} at most");
+        }
+    }
+    assert!(kept.len() > 500, "{}", kept.len());
+    let rest = kept.iter().fold(Batch::new(), |batch, member| batch.then(remove(&index, member)));
+    bench.apply(rest).await;
+    assert_eq!(bench.scan(&index, "").await, [""; 0]);
+}
+
+/// FNV-1a.
+fn fnv(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -35,6 +35,7 @@ mod races;
 mod records;
 mod redis_cluster;
 mod redis_faults;
+mod redis_index;
 mod redis_inspect;
 mod redis_only;
 mod redis_sentinel;

@@ -40,7 +40,8 @@ impl Reached {
 
 /// What a user needs, as docs/operations.md says it; in a cluster [`IN_A_CLUSTER`] too.
 pub const RIGHTS: &str = "on >s3cret-word resetkeys ~gk:* -@all +@connection +evalsha +script|load +hgetall +hget +hset +hdel \
-    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time +publish resetchannels &gk:*";
+    +exists +del +pexpire +zadd +zrem +zcard +zrangebylex +zrevrangebylex +xadd +xlen +xtrim +xrange +xrevrange +time \
+    +publish resetchannels &gk:*";
 /// What it needs besides to be told what others do.
 pub const TO_LISTEN: &str = "+subscribe";
 pub const IN_A_CLUSTER: &str = "+cluster|slots";
