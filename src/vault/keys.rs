@@ -45,7 +45,7 @@ pub(super) fn members(tenant: &TenantId) -> Key {
 }
 
 pub(super) fn api_key(tenant: &TenantId, id: &ApiKeyId) -> Key {
-    Key::of_tenant(tenant, &format!("api-key:{id}"))
+    Key::of_tenant(tenant, &["api-key:", id.as_str()].concat())
 }
 
 pub(super) fn api_keys(tenant: &TenantId) -> Key {
@@ -53,7 +53,7 @@ pub(super) fn api_keys(tenant: &TenantId) -> Key {
 }
 
 pub(super) fn integration(tenant: &TenantId, provider: &ProviderId) -> Key {
-    Key::of_tenant(tenant, &format!("integration:{provider}"))
+    Key::of_tenant(tenant, &["integration:", provider.as_str()].concat())
 }
 
 pub(super) fn integrations(tenant: &TenantId) -> Key {
@@ -61,7 +61,7 @@ pub(super) fn integrations(tenant: &TenantId) -> Key {
 }
 
 pub(super) fn connection(tenant: &TenantId, slot: &Slot) -> Key {
-    Key::of_tenant(tenant, &format!("connection:{}", slot_member(slot)))
+    Key::of_tenant(tenant, &["connection:", &slot_member(slot)].concat())
 }
 
 /// What a record is that hand-outs read.
@@ -120,7 +120,7 @@ pub(super) fn connection_ids(tenant: &TenantId) -> Key {
 }
 
 pub(super) fn slot_member(slot: &Slot) -> String {
-    format!("{}:{}:{}", slot.provider, part(slot.end_user.as_str()), part(slot.account.as_str()))
+    [slot.provider.as_str(), ":", &part(slot.end_user.as_str()), ":", &part(slot.account.as_str())].concat()
 }
 
 pub(super) fn end_user_member(slot: &Slot) -> String {

@@ -166,7 +166,9 @@ struct Page<T> {
 }
 
 fn json(status: StatusCode, answer: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(answer).map_err(|error| {
+    // Nearly every answer fits into the first piece.
+    let mut body = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut body, answer).map_err(|error| {
         tracing::error!(%error, "an answer could not be written");
         Refusal::Internal
     })?;

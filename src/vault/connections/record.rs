@@ -215,6 +215,6 @@ impl Connection {
     /// The record id that its secrets are sealed for: the grant and the slot. The grant alone would let a whole record be
     /// copied under another end user's name.
     pub(super) fn sealed_as(&self) -> String {
-        format!("{}={}", self.grant, keys::slot_member(&self.slot))
+        [self.grant.as_str(), "=", &keys::slot_member(&self.slot)].concat()
     }
 }
