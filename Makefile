@@ -28,6 +28,10 @@ check: ## formatting, lints, and cargo-deny where it is installed
 demo: ## the whole journey, printed step by step
 	cargo run --release -- demo
 
-bench: ## load on the hot path beside a bare handler (docs/performance.md); options in LOAD, as in LOAD='--rounds 3'
+# Without options of one's own the figures go into the page.
+LOAD ?= --write docs/performance.md
+
+bench: ## load on the hot path beside a bare handler, into docs/performance.md; options in LOAD, as in LOAD='--rounds 3'
 	@tests/tools/install.sh $(TOOLS) redis
+	@cargo bench --locked --bench micro
 	@GRANTKEEP_TEST_REDIS_SERVER=$(TOOLS)/bin/redis-server cargo bench --locked --bench load -- $(LOAD)

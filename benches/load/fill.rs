@@ -2,9 +2,8 @@
 //! million of them through browsers would take days.
 
 use super::process::Grantkeep;
-use grantkeep::accounts::{AccountSettings, Accounts, MailSettings, Presented};
-use grantkeep::adapters::outbox::OutboxMailer;
-use grantkeep::adapters::system::{SystemChance, SystemClock};
+use grantkeep::accounts::Presented;
+use grantkeep::adapters::system::SystemChance;
 use grantkeep::config::Settings;
 use grantkeep::domain::{AccessToken, Account, EndUserId, ProviderId, RefreshToken, Secret};
 use grantkeep::ports::{Chance, ChanceExt, Tasks};
@@ -12,7 +11,7 @@ use grantkeep::vault::{Authority, Connection, NewGrant, Slot, Tokens, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Under way at once.
 const AT_ONCE: usize = 128;
@@ -31,9 +30,9 @@ pub struct Sizes {
     pub refresh: usize,
 }
 
-/// Lays down so many connections beside those of `model`, whose holder the key proves. On the embedded store the server must
-/// not run.
-pub fn fill(server: &Grantkeep, key: &str, model: &str, count: usize, sizes: Sizes) {
+/// Lays down the connections of these numbers beside those of `model`, whose holder the key proves. On the embedded store the
+/// server must not run.
+pub fn fill(server: &Grantkeep, key: &str, model: &str, numbers: std::ops::Range<usize>, sizes: Sizes) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
@@ -44,14 +43,14 @@ pub fn fill(server: &Grantkeep, key: &str, model: &str, count: usize, sizes: Siz
         let by = prove(&vault, key, &settings).await;
         let found = vault.connections(&by).find(&slot(model)).await.expect("the store answers");
         let model = Arc::new(found.unwrap_or_else(|| panic!("{model} is connected")));
-        let (next, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+        let (next, began) = (Arc::new(AtomicUsize::new(numbers.start)), Instant::now());
         let fillers = (0..AT_ONCE).map(|_| {
             let (vault, by, model, next) =
                 (Arc::clone(&vault), by.clone(), Arc::clone(&model), Arc::clone(&next));
             tokio::spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
+                    if number >= numbers.end {
                         return;
                     }
                     let grant = copy(&model, sizes);
@@ -66,8 +65,9 @@ pub fn fill(server: &Grantkeep, key: &str, model: &str, count: usize, sizes: Siz
         }
         let took = began.elapsed();
         eprintln!(
-            "{count} connections laid down in {took:.0?}, {:.0} in a second",
-            count as f64 / took.as_secs_f64()
+            "{} connections laid down in {took:.0?}, {:.0} in a second",
+            numbers.len(),
+            numbers.len() as f64 / took.as_secs_f64()
         );
     });
 }
@@ -115,23 +115,7 @@ fn token(length: usize) -> String {
 
 async fn prove(vault: &Arc<Vault>, key: &str, settings: &Settings) -> Authority {
     let tasks = Tasks::new(tokio::runtime::Handle::current());
-    let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
-    let mailer = OutboxMailer::new(std::env::temp_dir(), "nobody@example.com", clock.clone(), chance.clone());
-    let mailer = mailer.expect("a sender");
-    let hour = Duration::from_hours(1);
-    let mail = MailSettings { timeout: hour, backoff_min: hour, backoff_max: hour, keep_trying: hour };
-    let accounts = AccountSettings {
-        public_url: settings.server.public_url.clone(),
-        hashes_at_once: 1,
-        hashes_waiting: 1,
-        sign_up_life: hour,
-        reset_life: hour,
-        mail,
-        sign_ups_per_hour: 1,
-        mails_per_hour: 1,
-        failed_logins_per_minute: 1,
-    };
-    let accounts = Accounts::new(Arc::clone(vault), clock, chance, Arc::new(mailer), tasks, accounts);
+    let accounts = super::accounts::accounts(vault, settings, tasks);
     let presented = Presented::Key(Secret::new(key));
     let proven = accounts.authenticate(&presented, None, None).await.expect("the key is good");
     proven.caller.authority().clone()

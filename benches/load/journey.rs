@@ -7,6 +7,7 @@ use grantkeep::adapters::system::{SystemChance, SystemClock};
 use grantkeep::sandbox::{Behaviour, Sandbox, SandboxOptions};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,19 @@ pub struct Connected {
     pub key: String,
     /// For the token of each.
     pub requests: Vec<Vec<u8>>,
+    /// Where their provider was.
+    pub provider: SocketAddr,
 }
 
 /// The request for the token of one end user.
 pub fn token_request(key: &str, end_user: &str) -> Vec<u8> {
     let body = json!({ "provider": "sandbox", "end_user": end_user }).to_string();
+    http::request("POST", "/get-access-token", key, &body)
+}
+
+/// The request for one that is refreshed for whoever asks.
+pub fn forced_request(key: &str, end_user: &str) -> Vec<u8> {
+    let body = json!({ "provider": "sandbox", "end_user": end_user, "force_refresh": true }).to_string();
     http::request("POST", "/get-access-token", key, &body)
 }
 
@@ -53,9 +62,14 @@ pub fn connected(server: &Grantkeep, users: usize) -> Connected {
             assert!(answer.body.contains(r#""state":"fresh""#), "{}", answer.body);
             requests.push(request);
         }
+        let provider = host(&sandbox).parse().expect("an address");
         sandbox.stop().await;
-        Connected { key: tenant.key, requests }
+        Connected { key: tenant.key, requests, provider }
     })
+}
+
+fn host(sandbox: &Sandbox) -> &str {
+    sandbox.base_url().trim_start_matches("http://")
 }
 
 struct Tenant {
@@ -98,7 +112,7 @@ impl Tenant {
             "client_secret": "sandbox-secret",
             "scopes": ["profile", "offline_access"],
             "redirect_url": HOME,
-            "variables": { "host": sandbox.base_url().trim_start_matches("http://") },
+            "variables": { "host": host(sandbox) },
         });
         self.post("/enable-provider", &body).await;
     }

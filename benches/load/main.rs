@@ -11,6 +11,7 @@
     clippy::as_conversions,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,14 +19,19 @@
     reason = "it measures real time, rounds for people, and ends at the first fault"
 )]
 
+mod accounts;
 mod asked;
 mod bare;
 mod drive;
 mod fill;
+mod held;
 mod http;
 mod journey;
 mod paced;
+mod page;
+mod plot;
 mod process;
+mod renewed;
 mod report;
 
 use asked::Asked;
@@ -34,8 +40,8 @@ use drive::{Load, Measured};
 use fill::Sizes;
 use journey::Connected;
 use paced::Paced;
-use process::{Bare, Grantkeep, Redis};
-use report::Start;
+use process::{Bare, Grantkeep, Program, Redis};
+use report::{Growth, Report, Start};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +86,15 @@ struct Options {
     /// Measured starts on each store.
     #[arg(long, default_value_t = 7)]
     starts: usize,
+    /// Sizes of the crowd on the way to its last, at which the store is measured while it grows.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
+    growth: Vec<usize>,
+    /// Connections that are held open without a request, to see what each costs.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    held: Vec<usize>,
+    /// The page that the figures are written into, and plots of them beside it.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// The Redis to start; by default what the variable `GRANTKEEP_TEST_REDIS_SERVER` names, else what `make bench` installed.
     #[arg(long)]
     redis_server: Option<PathBuf>,
@@ -131,6 +146,8 @@ struct Contestant {
     rounds: Vec<Measured>,
     /// At fixed rates, and the bare handler at the same.
     paced: Vec<(Paced, Paced)>,
+    /// Ends with it, where it is the bare handler.
+    _bare: Option<Bare>,
 }
 
 impl Contestant {
@@ -146,58 +163,125 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let redis = Redis::start(&redis_server(&options), folder.path());
-    let mut starts = Vec::new();
-    let mut servers = Vec::new();
-    let mut contestants = Vec::new();
-    let wanted = VARIANTS.iter().filter(|variant| variant.name.contains(&options.only));
-    for (number, variant) in wanted.enumerate() {
-        let home = folder.path().join(number.to_string());
-        let embedded = || format!("embedded:{}", home.join("store").display());
-        let url = if variant.on_redis { redis.url(number) } else { embedded() };
-        let mut server = Grantkeep::new(&home, &url, &options, variant.settings);
-        server.start();
-        let connected = journey::connected(&server, options.users);
-        if options.crowd > 0 && variant.crowd.is_some() {
-            lay_down(&mut server, &redis, &connected.key, (variant, &options));
-        }
-        if variant.settings.is_empty() {
-            starts.push((variant.name, measure_starts(&mut server, &connected.requests[0], options.starts)));
-        }
-        contestants.extend(contestants_of(&server, &redis, connected, (variant, &options)));
-        servers.push(server);
-    }
-    assert!(!contestants.is_empty(), "there is no variant `{}`", options.only);
-    let asked = contestants[0].asked.clone();
-    let answer = http::ask(contestants[0].at, asked.by(0, 1).next()).expect("it answers");
-    let bare = Bare::start(answer.body.len(), options.workers);
-    let (at, server) = (bare.at, bare.pid());
-    let (rounds, paced) = (vec![], vec![]);
-    contestants.insert(0, Contestant { name: "bare handler", at, server, redis: None, asked, rounds, paced });
-    report::heading(&options, answer.body.len());
-    report::starts(&starts);
-    measure(&mut contestants, &options);
+    let program = redis_server(&options);
+    let redis = Redis::start(&program, folder.path());
+    let (mut report, servers, shipped) = set_up(&options, &redis, folder.path());
+    let answer = http::ask(report.contestants[1].at, report.contestants[1].asked.by(0, 1).next());
+    report.how = report::how(&options, answer.expect("it answers").body.len(), &program);
+    measure(&mut report.contestants, &options);
     if options.paced > 0.0 {
-        measure_paced(&mut contestants, &options);
+        measure_paced(&mut report.contestants, &options);
     }
-    report::figures(&contestants);
     for server in &servers {
         assert!(!server.log().contains("ERROR"), "a server complained:\n{}", server.log());
         assert!(server.refreshes() == 0, "a token was refreshed: those were no reads of fresh tokens");
     }
+    for (place, on_redis, connected) in shipped.iter().filter(|_| options.crowd > 0) {
+        let (server, redis) = (&servers[*place], on_redis.then_some(&redis));
+        let name = if *on_redis { "redis" } else { "embedded" };
+        report.renewed.push((name, renewed::measured(server, redis, connected, &options)));
+    }
+    println!("{report}");
+    if let Some(page) = &options.write {
+        page::write(page, &report);
+    }
 }
 
-/// A crowd in the server's store.
-fn lay_down(server: &mut Grantkeep, redis: &Redis, key: &str, (variant, options): (&Variant, &Options)) {
-    let before = redis.used();
-    // The embedded store is one process's alone.
-    server.stop();
+/// A server as it is shipped: its place among the servers, whether it is on Redis, and whom it knows.
+type Shipped = (usize, bool, Connected);
+
+/// Everything that runs: the bare handler, and of each variant a server whose end users are connected. What does not take
+/// turns with others is measured on the way.
+fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Grantkeep>, Vec<Shipped>) {
+    let mut report = Report::default();
+    let (mut servers, mut shipped) = (Vec::new(), Vec::new());
+    let mut bare = None;
+    let wanted = VARIANTS.iter().filter(|variant| variant.name.contains(&options.only));
+    for (number, variant) in wanted.enumerate() {
+        let home = folder.join(number.to_string());
+        let embedded = || format!("embedded:{}", home.join("store").display());
+        let url = if variant.on_redis { redis.url(number) } else { embedded() };
+        let mut server = Grantkeep::new(&home, &url, options, variant.settings);
+        server.start();
+        let connected = journey::connected(&server, options.users);
+        let bare = &*bare.get_or_insert_with(|| bare_handler(&server, &connected, options));
+        if options.crowd > 0 && variant.crowd.is_some() {
+            lay_down(&mut server, (redis, bare), &connected, (variant, options), &mut report);
+        }
+        if variant.settings.is_empty() {
+            let asked = &connected.requests[0];
+            report.starts.push((variant.name, measure_starts(&mut server, asked, options.starts)));
+            report.held.push((variant.name, held::measure(&server, asked, &options.held)));
+        }
+        report.contestants.extend(contestants_of(&server, redis, &connected, (variant, options)));
+        if variant.settings.is_empty() {
+            shipped.push((servers.len(), variant.on_redis, connected));
+        }
+        servers.push(server);
+    }
+    let bare = bare.unwrap_or_else(|| panic!("there is no variant `{}`", options.only));
+    let asked = report.contestants[0].asked.clone();
+    let bare = Contestant {
+        name: "bare handler",
+        at: bare.at,
+        server: bare.pid(),
+        redis: None,
+        asked,
+        rounds: vec![],
+        paced: vec![],
+        _bare: Some(bare),
+    };
+    report.contestants.insert(0, bare);
+    (report, servers, shipped)
+}
+
+/// One that answers as many bytes as that server does.
+fn bare_handler(server: &Grantkeep, connected: &Connected, options: &Options) -> Bare {
+    let answer = http::ask(server.public, &connected.requests[0]).expect("it answers");
+    Bare::start(answer.body.len(), options.workers)
+}
+
+/// A crowd in the server's store, looked at while it grows where the server is as it is shipped.
+fn lay_down(
+    server: &mut Grantkeep,
+    (redis, bare): (&Redis, &Bare),
+    connected: &Connected,
+    (variant, options): (&Variant, &Options),
+    report: &mut Report,
+) {
     let sizes = Sizes { access: options.access, refresh: options.refresh };
-    fill::fill(server, key, &journey::name(0), options.crowd, sizes);
-    server.start();
+    let shipped = variant.settings.is_empty();
+    let steps = options.growth.iter().copied().filter(|size| shipped && *size < options.crowd);
+    let (mut laid, mut used) = (0, 0);
+    for size in steps.chain([options.crowd]) {
+        // The embedded store is one process's alone.
+        server.stop();
+        let before = redis.used();
+        fill::fill(server, &connected.key, &journey::name(0), laid..size, sizes);
+        used += redis.used().saturating_sub(before);
+        server.start();
+        laid = size;
+        if !shipped {
+            continue;
+        }
+        let start = measure_starts(server, &connected.requests[0], 1).remove(0);
+        let asked = Asked::crowd(journey::token_request(&connected.key, &fill::name(0)), size);
+        let load = |at| Load {
+            at,
+            asked: asked.clone(),
+            connections: options.connections,
+            span: Duration::from_secs_f64(options.seconds),
+        };
+        let ours = drive::measure(&load(server.public), server.pid(), None);
+        let bare = drive::measure(&load(bare.at), bare.pid(), None);
+        let (name, resident_kib) = (variant.name, process::resident_kib(server.pid()));
+        eprintln!("{name} with {size} connections: {:.2} of the bare handler", ours.rate / bare.rate);
+        report.growth.push(Growth { name, connections: size, ours, bare, resident_kib, start });
+    }
     if variant.on_redis {
-        let each = redis.used().saturating_sub(before) / options.crowd;
+        let each = used / options.crowd;
         eprintln!("{}: {each} bytes of Redis a connection", variant.name);
+        report.memory.push((variant.name, each));
     }
 }
 
@@ -205,7 +289,7 @@ fn lay_down(server: &mut Grantkeep, redis: &Redis, key: &str, (variant, options)
 fn contestants_of(
     server: &Grantkeep,
     redis: &Redis,
-    connected: Connected,
+    connected: &Connected,
     (variant, options): (&Variant, &Options),
 ) -> Vec<Contestant> {
     let contestant = |name, asked| Contestant {
@@ -216,12 +300,13 @@ fn contestants_of(
         asked,
         rounds: vec![],
         paced: vec![],
+        _bare: None,
     };
     let crowd = variant.crowd.filter(|_| options.crowd > 0).map(|name| {
         let request = journey::token_request(&connected.key, &fill::name(0));
         contestant(name, Asked::crowd(request, options.crowd))
     });
-    let few = contestant(variant.name, Asked::These(Arc::new(connected.requests)));
+    let few = contestant(variant.name, Asked::These(Arc::new(connected.requests.clone())));
     crowd.into_iter().chain([few]).collect()
 }
 
@@ -277,7 +362,7 @@ fn measure_starts(server: &mut Grantkeep, request: &[u8], times: usize) -> Vec<S
     starts
 }
 
-fn redis_server(options: &Options) -> PathBuf {
+fn redis_server(options: &Options) -> Program {
     let named = options.redis_server.clone();
     let named = named.or_else(|| std::env::var_os("GRANTKEEP_TEST_REDIS_SERVER").map(PathBuf::from));
     // CARGO_TARGET_TMPDIR is `<target>/tmp`.
@@ -285,5 +370,5 @@ fn redis_server(options: &Options) -> PathBuf {
         || Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("bin/redis-server");
     let path = named.unwrap_or_else(installed);
     assert!(path.exists(), "there is no {}: run `make bench`, which installs it", path.display());
-    path
+    Program(path)
 }

@@ -54,6 +54,19 @@ impl Bare {
     }
 }
 
+/// The program of a Redis.
+pub struct Program(pub PathBuf);
+
+impl Program {
+    /// As it says itself: `Redis server v=7.0.15 sha=…`.
+    pub fn version(&self) -> String {
+        let said = Command::new(&self.0).arg("--version").output().expect("it says its version").stdout;
+        let said = String::from_utf8_lossy(&said);
+        let version = said.split_whitespace().find_map(|word| word.strip_prefix("v="));
+        version.unwrap_or("of some version").to_owned()
+    }
+}
+
 /// A Redis that keeps nothing on disk.
 pub struct Redis {
     process: Process,
@@ -61,10 +74,10 @@ pub struct Redis {
 }
 
 impl Redis {
-    pub fn start(program: &Path, folder: &Path) -> Self {
+    pub fn start(program: &Program, folder: &Path) -> Self {
         let at = local(free_port());
         let log = File::create(folder.join("redis.log")).expect("a file");
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program.0);
         command.args(["--port", &at.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
         // As in deploy/redis.conf.
         command.args(["--hash-max-listpack-value", "2048"]);
@@ -122,6 +135,8 @@ impl Grantkeep {
             ("GRANTKEEP_VAULT__MASTER_KEYS", grantkeep::app::new_master_key(Some("bench"))),
             ("GRANTKEEP_MAIL__URL", format!("outbox:{}", folder.join("outbox").display())),
             ("GRANTKEEP_UPSTREAM__ALLOW_INSECURE", "true".to_owned()),
+            // As many as it takes for thousands of refreshes a second at 50 ms each.
+            ("GRANTKEEP_UPSTREAM__AT_ONCE", "512".to_owned()),
             ("GRANTKEEP_LOG__LEVEL", options.log_level.clone()),
         ];
         settings.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));

@@ -1,8 +1,11 @@
-//! What is told at the end, for people.
+//! What a run has measured, told as tables for people.
 
 use super::drive::Measured;
-use super::process::BINARY;
+use super::held::Held;
+use super::page::Table;
+use super::process::{BINARY, Program};
 use super::{Contestant, Options};
+use std::fmt::{Display, Formatter, Result};
 use std::time::Duration;
 
 /// One start on a store that holds connections.
@@ -15,74 +18,217 @@ pub struct Start {
     pub idle_kib: Option<u64>,
 }
 
+/// A store while it grows: each of its connections asked for as likely as any other.
+pub struct Growth {
+    pub name: &'static str,
+    pub connections: usize,
+    pub ours: Measured,
+    /// Right after.
+    pub bare: Measured,
+    pub resident_kib: Option<u64>,
+    /// A start on a store of that size.
+    pub start: Start,
+}
+
+/// A run.
+#[derive(Default)]
+pub struct Report {
+    /// How it was measured, in sentences.
+    pub how: String,
+    pub starts: Vec<(&'static str, Vec<Start>)>,
+    /// Bytes of Redis a connection.
+    pub memory: Vec<(&'static str, usize)>,
+    pub held: Vec<(&'static str, Vec<Held>)>,
+    pub growth: Vec<Growth>,
+    /// Tokens that were refreshed for each caller.
+    pub renewed: Vec<(&'static str, Measured)>,
+    /// The bare handler first.
+    pub contestants: Vec<Contestant>,
+}
+
 const MIB: f64 = 1024.0 * 1024.0;
 
-pub fn heading(options: &Options, answer: usize) {
+/// How it is measured, on what.
+pub fn how(options: &Options, answer: usize, redis: &Program) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown");
     let size = std::fs::metadata(BINARY).map_or(f64::NAN, |file| file.len() as f64 / MIB);
-    println!("POST /get-access-token with an API key, fresh tokens, answers of {answer} bytes");
-    println!(
-        "{cores} cores; {} connections, {} end users, {} threads a server, log level {}",
-        options.connections, options.users, options.workers, options.log_level
-    );
-    println!("{} rounds of {} s, all in turn\n", options.rounds, options.seconds);
-    println!("release binary              {size:>7.1} MiB   (claim: under 15)");
+    format!(
+        "{cores} cores, {}, Redis {}; load, servers and Redis share them. {} connections, answers of {answer} bytes, \
+         {} end users, a crowd of {}, tokens of {} and {} characters; {} threads a server, log level {}; {} rounds of \
+         {} s, all in turn. The release binary has {size:.1} MiB.",
+        system.trim_matches('"'),
+        redis.version(),
+        options.connections,
+        options.users,
+        options.crowd,
+        options.access,
+        options.refresh,
+        options.workers,
+        options.log_level,
+        options.rounds,
+        options.seconds,
+    )
 }
 
-pub fn starts(stores: &[(&str, Vec<Start>)]) {
-    for (name, starts) in stores {
-        let of = |value: fn(&Start) -> f64| Spread::of(starts.iter().map(value));
-        let line = |what: &str, spread: Spread, unit: &str, claim: u32| {
-            println!("{name:<9}{what:<19}{} {unit:<5} (claim: under {claim})", spread.shown(1));
-        };
-        line("start to /healthz", of(|start| start.health.as_secs_f64() * 1e3), "ms", 300);
-        line("start to a token", of(|start| start.token.as_secs_f64() * 1e3), "ms", 300);
-        let idle = of(|start| start.idle_kib.map_or(f64::NAN, |kib| kib as f64 / 1024.0));
-        line("idle", idle, "MiB", 20);
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "{}\n\n{}\n", self.how, rates(&self.contestants))?;
+        let paced = paced(&self.contestants);
+        if !paced.rows.is_empty() {
+            writeln!(
+                f,
+                "At fixed rates of arrival; in the last columns the bare handler at the same rate:\n\n{paced}"
+            )?;
+        }
+        if !self.growth.is_empty() {
+            writeln!(
+                f,
+                "As the store grows, each connection asked for as likely as any other:\n\n{}",
+                growth(&self.growth)
+            )?;
+        }
+        if !self.renewed.is_empty() {
+            let of = "Refreshes, each for a caller of its own, of a provider that answers after 50 ms, without TLS:";
+            writeln!(f, "{of}\n\n{}", renewed(&self.renewed))?;
+        }
+        writeln!(
+            f,
+            "Starts and memory, each the median (and both ends) of several:\n\n{}",
+            starts(&self.starts)
+        )?;
+        if !self.held.is_empty() {
+            writeln!(
+                f,
+                "Memory of the server while so many connections are open, in MiB:\n\n{}",
+                held(&self.held)
+            )?;
+        }
+        if !self.memory.is_empty() {
+            writeln!(f, "Memory of Redis, all indexes with it:\n\n{}", memory(&self.memory))?;
+        }
+        Ok(())
     }
-    println!();
 }
 
-pub fn figures(contestants: &[Contestant]) {
-    println!(
-        "\n{:<20}{:>11}{:>9}{:>9}{:>11}{:>11}   ratio to bare",
-        "medians", "requests/s", "p50 ms", "p99 ms", "server µs", "Redis µs"
-    );
+fn rates(contestants: &[Contestant]) -> Table {
+    let mut table = Table::new(&[
+        "",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "server µs",
+        "Redis µs",
+        "ratio to the bare handler",
+    ]);
     for contestant in contestants {
-        let of = |value: fn(&Measured) -> f64| Spread::of(contestant.rounds.iter().map(value)).median;
-        let rates = contestant.rounds.iter().zip(&contestants[0].rounds);
-        let ratio = Spread::of(rates.map(|(ours, bare)| ours.rate / bare.rate));
-        println!(
-            "{:<20}{:>11.0}{:>9.2}{:>9.2}{:>11}{:>11}   {}",
+        let of = |value| median(&contestant.rounds, value);
+        table.row(
             contestant.name,
-            of(|round| round.rate),
-            of(|round| round.p50_ms),
-            of(|round| round.p99_ms),
-            known(of(|round| round.server_cpu.unwrap_or(f64::NAN))),
-            known(of(|round| round.redis_cpu.unwrap_or(f64::NAN))),
-            ratio.shown(2),
+            [
+                format!("{:.0}", of(|round| round.rate)),
+                format!("{:.2}", of(|round| round.p50_ms)),
+                format!("{:.2}", of(|round| round.p99_ms)),
+                known(of(|round| round.server_cpu.unwrap_or(f64::NAN))),
+                known(of(|round| round.redis_cpu.unwrap_or(f64::NAN))),
+                ratio(contestant, &contestants[0]).shown(2),
+            ],
         );
     }
-    println!(
-        "\n{:<20}{:>11}{:>8}{:>9}{:>9}{:>10}   bare at the same rate: p50, p99, p99.9",
-        "at fixed rates", "requests/s", "kept", "p50 ms", "p99 ms", "p99.9 ms"
-    );
+    table
+}
+
+fn paced(contestants: &[Contestant]) -> Table {
+    let mut table =
+        Table::new(&["", "requests/s", "kept", "p50 ms", "p99 ms", "p99.9 ms", "bare p50", "p99", "p99.9"]);
     for contestant in contestants {
         for (ours, bare) in &contestant.paced {
-            println!(
-                "{:<20}{:>11.0}{:>7.0}%{:>9.2}{:>9.2}{:>10.2}   {:.2}, {:.2}, {:.2}",
-                contestant.name,
-                ours.rate,
-                ours.kept * 100.0,
-                ours.p50_ms,
-                ours.p99_ms,
-                ours.p999_ms,
-                bare.p50_ms,
-                bare.p99_ms,
-                bare.p999_ms
-            );
+            let times = [ours.p50_ms, ours.p99_ms, ours.p999_ms, bare.p50_ms, bare.p99_ms, bare.p999_ms];
+            let begin = [format!("{:.0}", ours.rate), format!("{:.0}%", ours.kept * 100.0)];
+            let times = times.map(|time| format!("{time:.2}"));
+            table.row(contestant.name, begin.into_iter().chain(times));
         }
     }
+    table
+}
+
+fn growth(growth: &[Growth]) -> Table {
+    let mut table =
+        Table::new(&["", "connections", "ratio", "p50 ms", "server µs", "start ms", "resident MiB"]);
+    for step in growth {
+        table.row(
+            step.name,
+            [
+                step.connections.to_string(),
+                format!("{:.2}", step.ours.rate / step.bare.rate),
+                format!("{:.2}", step.ours.p50_ms),
+                known(step.ours.server_cpu.unwrap_or(f64::NAN)),
+                format!("{:.0}", step.start.health.as_secs_f64() * 1e3),
+                mib(step.resident_kib),
+            ],
+        );
+    }
+    table
+}
+
+fn renewed(stores: &[(&'static str, Measured)]) -> Table {
+    let mut table = Table::new(&["", "refreshes/s", "p50 ms", "p99 ms", "server µs", "Redis µs"]);
+    for (name, measured) in stores {
+        table.row(
+            name,
+            [
+                format!("{:.0}", measured.rate),
+                format!("{:.0}", measured.p50_ms),
+                format!("{:.0}", measured.p99_ms),
+                known(measured.server_cpu.unwrap_or(f64::NAN)),
+                known(measured.redis_cpu.unwrap_or(f64::NAN)),
+            ],
+        );
+    }
+    table
+}
+
+fn starts(stores: &[(&'static str, Vec<Start>)]) -> Table {
+    let mut table = Table::new(&["", "to /healthz, ms", "to a token, ms", "idle, MiB"]);
+    for (name, starts) in stores {
+        let of = |value: fn(&Start) -> f64| Spread::of(starts.iter().map(value)).shown(1);
+        table.row(
+            name,
+            [
+                of(|start| start.health.as_secs_f64() * 1e3),
+                of(|start| start.token.as_secs_f64() * 1e3),
+                of(|start| start.idle_kib.map_or(f64::NAN, |kib| kib as f64 / 1024.0)),
+            ],
+        );
+    }
+    table
+}
+
+fn held(stores: &[(&'static str, Vec<Held>)]) -> Table {
+    let numbers = stores.iter().flat_map(|(_, held)| held.iter().map(|held| held.connections.to_string()));
+    let mut numbers: Vec<String> = numbers.collect();
+    numbers.dedup();
+    numbers.truncate(stores.first().map_or(0, |(_, held)| held.len()));
+    let mut table = Table::new(&[""]);
+    table.head.extend(numbers);
+    for (name, held) in stores {
+        table.row(name, held.iter().map(|held| mib(held.resident_kib)));
+    }
+    table
+}
+
+fn memory(stores: &[(&'static str, usize)]) -> Table {
+    let mut table = Table::new(&["", "bytes a connection"]);
+    for (name, bytes) in stores {
+        table.row(name, [bytes.to_string()]);
+    }
+    table
+}
+
+/// Of the rounds, each to the bare handler's in the same one.
+pub fn ratio(ours: &Contestant, bare: &Contestant) -> Spread {
+    Spread::of(ours.rounds.iter().zip(&bare.rounds).map(|(ours, bare)| ours.rate / bare.rate))
 }
 
 /// The median of one figure of all rounds.
@@ -91,14 +237,18 @@ pub fn median(rounds: &[Measured], value: fn(&Measured) -> f64) -> f64 {
 }
 
 fn known(value: f64) -> String {
-    if value.is_nan() { "-".to_owned() } else { format!("{value:.1}") }
+    if value.is_nan() { String::new() } else { format!("{value:.1}") }
+}
+
+fn mib(kib: Option<u64>) -> String {
+    kib.map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0))
 }
 
 /// The middle and both ends.
-struct Spread {
-    low: f64,
-    median: f64,
-    high: f64,
+pub struct Spread {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
 }
 
 impl Spread {
@@ -110,6 +260,6 @@ impl Spread {
     }
 
     fn shown(&self, digits: usize) -> String {
-        format!("{:>7.digits$} ({:.digits$} to {:.digits$})", self.median, self.low, self.high)
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.low, self.high)
     }
 }

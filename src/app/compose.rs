@@ -15,12 +15,13 @@ use crate::admission::AdmissionSettings;
 use crate::broker::{AheadSettings, Broker, BrokerPorts, BrokerSettings, HostSettings};
 use crate::catalog::{BUILT_IN, Catalog};
 use crate::config::{MailRoute, MasterKey, Settings};
-use crate::http::{HttpSettings, HttpState};
+use crate::http::{self, DoorSettings, HttpSettings, HttpState};
 use crate::jobs::{self, Job};
 use crate::ports::{Chance, Clock, Mailer, Tasks};
 use crate::telemetry::traces::{TraceOptions, Traces};
 use crate::telemetry::{logs, metrics};
 use crate::vault::{AuditOptions, HotOptions, Keyring, Vault};
+use actix_web::web::ServiceConfig;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,18 +55,10 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
     settings.server.bound(public_at.port());
     let (state, instance) = compose(&settings, clock, &tasks).await?;
     let http = HttpSettings {
-        admission: AdmissionSettings {
-            per_address: settings.limits.per_address,
-            per_key: settings.limits.per_key,
-            per_tenant: settings.limits.per_tenant,
-            at_once: settings.limits.at_once,
-        },
+        door: door(&settings),
         public,
         admin,
         workers: settings.server.workers,
-        body_limit: settings.server.body_limit,
-        public_url: settings.server.public_url.clone(),
-        trusted_proxies: settings.server.trusted_proxies.clone(),
         shutdown_timeout: settings.server.shutdown_timeout,
     };
     let parts = Parts {
@@ -79,6 +72,37 @@ pub async fn start_by(mut settings: Settings, clock: Arc<dyn Clock>) -> Result<R
         _instance: instance,
     };
     Running::begin(parts, http, state).await
+}
+
+/// Everything that [`start`] composes, without a port and without an end: for measurements of the routes themselves. `tasks`
+/// do what goes on behind the answers.
+pub async fn routes(
+    settings: &Settings,
+    tasks: &Tasks,
+) -> Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static, StartError> {
+    install_tls();
+    let (state, instance) = compose(settings, Arc::new(SystemClock::new()), tasks).await?;
+    let routes = http::routes(door(settings), state);
+    let instance = Arc::new(instance);
+    Ok(move |app: &mut ServiceConfig| {
+        // Held as long as they are.
+        app.app_data(Arc::clone(&instance));
+        routes(app);
+    })
+}
+
+fn door(settings: &Settings) -> DoorSettings {
+    DoorSettings {
+        admission: AdmissionSettings {
+            per_address: settings.limits.per_address,
+            per_key: settings.limits.per_key,
+            per_tenant: settings.limits.per_tenant,
+            at_once: settings.limits.at_once,
+        },
+        body_limit: settings.server.body_limit,
+        public_url: settings.server.public_url.clone(),
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+    }
 }
 
 /// What was found to be good enough to start with.

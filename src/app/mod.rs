@@ -11,7 +11,7 @@ mod sandbox;
 mod store;
 
 pub use audit::{AuditCall, verify_audit};
-pub use compose::{Checked, check, start, start_by, vault};
+pub use compose::{Checked, check, routes, start, start_by, vault};
 pub use demo::{DemoOptions, demo};
 pub use error::StartError;
 pub use health::health;

@@ -24,7 +24,7 @@ mod visit;
 
 pub use openapi::document as openapi_document;
 pub use routes::{Access, Foreign, ROUTES, Route, RouteName, Thing};
-pub use server::{HttpSettings, Running, Stopper, run};
+pub use server::{DoorSettings, HttpSettings, Running, Stopper, routes, run};
 
 use crate::accounts::Accounts;
 use crate::admission::Admission;

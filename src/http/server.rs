@@ -31,23 +31,30 @@ const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that may wait to be taken; the standard library asks for 128.
 const BACKLOG: i32 = 1024;
 
-/// How the servers listen.
-#[derive(Debug)]
-pub struct HttpSettings {
+/// How requests of the public are taken.
+#[derive(Clone, Debug)]
+pub struct DoorSettings {
     /// Who is let in, and how often.
     pub admission: AdmissionSettings,
-    /// The public port, bound.
-    pub public: TcpListener,
-    /// The operator's port, bound.
-    pub admin: TcpListener,
-    /// Threads that serve the public port.
-    pub workers: usize,
     /// The largest request body in bytes.
     pub body_limit: usize,
     /// What browsers see.
     pub public_url: Url,
     /// Whose `Forwarded` headers count.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How the servers listen.
+#[derive(Debug)]
+pub struct HttpSettings {
+    /// How the public's requests are taken.
+    pub door: DoorSettings,
+    /// The public port, bound.
+    pub public: TcpListener,
+    /// The operator's port, bound.
+    pub admin: TcpListener,
+    /// Threads that serve the public port.
+    pub workers: usize,
     /// How long a stop waits for requests under way.
     pub shutdown_timeout: Duration,
 }
@@ -106,20 +113,13 @@ pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
         socket.listen(BACKLOG)?;
     }
     let draining = Arc::new(AtomicBool::new(false));
-    let shared = Data::new(State {
-        admission: Admission::new(&settings.admission, Arc::clone(&state.clock)),
-        accounts: state.accounts,
-        broker: state.broker,
-        clock: state.clock,
-        chance: state.chance,
-        body_limit: settings.body_limit,
-        trusted_proxies: settings.trusted_proxies,
-        https: settings.public_url.scheme() == "https",
-        origin: settings.public_url.origin().ascii_serialization(),
+    let operators = Data::new(Admin {
+        metrics: Arc::clone(&state.metrics),
+        ready: Arc::clone(&state.ready),
+        draining: Arc::clone(&draining),
     });
-    let operators =
-        Data::new(Admin { metrics: state.metrics, ready: state.ready, draining: Arc::clone(&draining) });
-    let public = HttpServer::new(move || App::new().app_data(shared.clone()).configure(configure))
+    let routes = routes(settings.door, state);
+    let public = HttpServer::new(move || App::new().configure(routes.clone()))
         .workers(settings.workers)
         .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
@@ -138,6 +138,25 @@ pub fn run(settings: HttpSettings, state: HttpState) -> io::Result<Running> {
         .run();
     let stopper = Stopper { public: public.handle(), admin: admin.handle(), draining };
     Ok(Running { public, admin, stopper })
+}
+
+/// The routes of the public port, for an application with a port or without one. All copies share what is counted.
+pub fn routes(door: DoorSettings, state: HttpState) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    let shared = Data::new(State {
+        admission: Admission::new(&door.admission, Arc::clone(&state.clock)),
+        accounts: state.accounts,
+        broker: state.broker,
+        clock: state.clock,
+        chance: state.chance,
+        body_limit: door.body_limit,
+        trusted_proxies: door.trusted_proxies,
+        https: door.public_url.scheme() == "https",
+        origin: door.public_url.origin().ascii_serialization(),
+    });
+    move |app| {
+        app.app_data(shared.clone());
+        configure(app);
+    }
 }
 
 /// Every route of the table, and an answer for what is not in it.
