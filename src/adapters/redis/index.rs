@@ -1,7 +1,7 @@
 //! An index in Redis: a sorted set, all scores 0, whose elements are *pages*: members with a zero byte between two, the least
 //! in front and the others in no order.
 //!
-//! An element of its own costs some 110 bytes beside the member it names, and a connection has four. So an index that has
+//! An element of its own costs some 100 bytes beside the member it names, and a connection has four. So an index that has
 //! grown keeps ten to thirty members in an element; a small one has each alone, and is what anybody would expect to see. The
 //! pages' order is that of their first members, so the page a member belongs to is the last that begins at or before it.
 //! `apply.lua` keeps them so, and no page ever begins earlier than it did, which is what makes reading in several steps safe.
