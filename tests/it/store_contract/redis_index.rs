@@ -49,6 +49,26 @@ async fn a_small_index_shows_its_members() {
     assert_eq!(bench.scan(&index, "z").await, ["zz"]);
 }
 
+#[tokio::test]
+async fn a_large_index_that_an_earlier_version_wrote_goes_on() {
+    let (server, bench) = (RedisServer::shared(), Bench::redis());
+    let index = bench.key("index:earlier");
+    let mut kept: BTreeSet<String> = (0..2_000).map(user).collect();
+    for part in kept.iter().cloned().collect::<Vec<_>>().chunks(500) {
+        let mut words = vec!["ZADD", index.name()];
+        words.extend(part.iter().flat_map(|member| ["0", member.as_str()]));
+        server.say::<u64>(&words);
+    }
+    let (later, gone): (Vec<String>, Vec<String>) =
+        ((2_000..3_000).map(user).collect(), kept.iter().step_by(3).cloned().collect());
+    fill(&bench, &index, &later).await;
+    bench.apply(gone.iter().fold(Batch::new(), |batch, member| batch.then(remove(&index, member)))).await;
+    kept.extend(later);
+    kept.retain(|member| !gone.contains(member));
+    let found = bench.store.scan(&index, "", None, usize::MAX).await.unwrap();
+    assert!(found.iter().eq(&kept), "{} members in place of {}", found.len(), kept.len());
+}
+
 /// While pages are cut, filled and emptied beside them, those that stay are seen by every scan.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stays_is_in_every_scan_whatever_comes_and_goes() {
