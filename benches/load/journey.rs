@@ -27,14 +27,16 @@ pub struct Connected {
 
 /// The request for the token of one end user.
 pub fn token_request(key: &str, end_user: &str) -> Vec<u8> {
-    let body = json!({ "provider": "sandbox", "end_user": end_user }).to_string();
-    http::request("POST", "/get-access-token", key, &body)
+    request_of(key, &json!({ "provider": "sandbox", "end_user": end_user }))
 }
 
 /// The request for one that is refreshed for whoever asks.
 pub fn forced_request(key: &str, end_user: &str) -> Vec<u8> {
-    let body = json!({ "provider": "sandbox", "end_user": end_user, "force_refresh": true }).to_string();
-    http::request("POST", "/get-access-token", key, &body)
+    request_of(key, &json!({ "provider": "sandbox", "end_user": end_user, "force_refresh": true }))
+}
+
+fn request_of(key: &str, body: &Value) -> Vec<u8> {
+    http::request("POST", "/get-access-token", key, &body.to_string())
 }
 
 /// The name of one of those who are really connected.

@@ -136,6 +136,20 @@ const VARIANTS: &[Variant] = &[
     Variant { name: "redis, unkept, off", on_redis: true, crowd: None, settings: &[UNKEPT, UNRECORDED] },
 ];
 
+/// A variant that runs, and whom it knows.
+struct Running {
+    variant: &'static Variant,
+    server: Grantkeep,
+    connected: Connected,
+}
+
+impl Running {
+    /// As it is shipped, without a setting of the bench's.
+    fn is_shipped(&self) -> bool {
+        self.variant.settings.is_empty()
+    }
+}
+
 /// One that is measured.
 struct Contestant {
     name: &'static str,
@@ -146,8 +160,6 @@ struct Contestant {
     rounds: Vec<Measured>,
     /// At fixed rates, and the bare handler at the same.
     paced: Vec<(Paced, Paced)>,
-    /// Ends with it, where it is the bare handler.
-    _bare: Option<Bare>,
 }
 
 impl Contestant {
@@ -165,21 +177,21 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let program = redis_server(&options);
     let redis = Redis::start(&program, folder.path());
-    let (mut report, servers, shipped) = set_up(&options, &redis, folder.path());
-    let answer = http::ask(report.contestants[1].at, report.contestants[1].asked.by(0, 1).next());
-    report.how = report::how(&options, answer.expect("it answers").body.len(), &program);
+    let (mut report, all, bare) = set_up(&options, &redis, folder.path());
+    report.how = report::how(&options, bare.bytes, &program);
     measure(&mut report.contestants, &options);
     if options.paced > 0.0 {
         measure_paced(&mut report.contestants, &options);
     }
-    for server in &servers {
+    for Running { server, .. } in &all {
         assert!(!server.log().contains("ERROR"), "a server complained:\n{}", server.log());
         assert!(server.refreshes() == 0, "a token was refreshed: those were no reads of fresh tokens");
     }
-    for (place, on_redis, connected) in shipped.iter().filter(|_| options.crowd > 0) {
-        let (server, redis) = (&servers[*place], on_redis.then_some(&redis));
-        let name = if *on_redis { "redis" } else { "embedded" };
-        report.renewed.push((name, renewed::measured(server, redis, connected, &options)));
+    for Running { variant, server, connected } in all.iter().filter(|one| one.is_shipped()) {
+        if options.crowd > 0 {
+            let redis = variant.on_redis.then_some(&redis);
+            report.renewed.push((variant.name, renewed::measured(server, redis, connected, &options)));
+        }
     }
     println!("{report}");
     if let Some(page) = &options.write {
@@ -187,14 +199,10 @@ fn main() {
     }
 }
 
-/// A server as it is shipped: its place among the servers, whether it is on Redis, and whom it knows.
-type Shipped = (usize, bool, Connected);
-
-/// Everything that runs: the bare handler, and of each variant a server whose end users are connected. What does not take
+/// Everything that runs: of each variant a server whose end users are connected, and the bare handler. What does not take
 /// turns with others is measured on the way.
-fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Grantkeep>, Vec<Shipped>) {
-    let mut report = Report::default();
-    let (mut servers, mut shipped) = (Vec::new(), Vec::new());
+fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Running>, Bare) {
+    let (mut report, mut all) = (Report::default(), Vec::new());
     let mut bare = None;
     let wanted = VARIANTS.iter().filter(|variant| variant.name.contains(&options.only));
     for (number, variant) in wanted.enumerate() {
@@ -204,53 +212,38 @@ fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Grant
         let mut server = Grantkeep::new(&home, &url, options, variant.settings);
         server.start();
         let connected = journey::connected(&server, options.users);
-        let bare = &*bare.get_or_insert_with(|| bare_handler(&server, &connected, options));
+        let mut one = Running { variant, server, connected };
+        let bare = &*bare.get_or_insert_with(|| bare_handler(&one, options));
         if options.crowd > 0 && variant.crowd.is_some() {
-            lay_down(&mut server, (redis, bare), &connected, (variant, options), &mut report);
+            lay_down(&mut one, (redis, bare), options, &mut report);
         }
-        if variant.settings.is_empty() {
-            let asked = &connected.requests[0];
-            report.starts.push((variant.name, measure_starts(&mut server, asked, options.starts)));
-            report.held.push((variant.name, held::measure(&server, asked, &options.held)));
+        if one.is_shipped() {
+            let asked = &one.connected.requests[0];
+            report.starts.push((variant.name, measure_starts(&mut one.server, asked, options.starts)));
+            report.held.push((variant.name, held::measure(&one.server, asked, &options.held)));
         }
-        report.contestants.extend(contestants_of(&server, redis, &connected, (variant, options)));
-        if variant.settings.is_empty() {
-            shipped.push((servers.len(), variant.on_redis, connected));
-        }
-        servers.push(server);
+        report.contestants.extend(contestants_of(&one, redis, options));
+        all.push(one);
     }
     let bare = bare.unwrap_or_else(|| panic!("there is no variant `{}`", options.only));
-    let asked = report.contestants[0].asked.clone();
-    let bare = Contestant {
-        name: "bare handler",
-        at: bare.at,
-        server: bare.pid(),
-        redis: None,
-        asked,
-        rounds: vec![],
-        paced: vec![],
-        _bare: Some(bare),
-    };
-    report.contestants.insert(0, bare);
-    (report, servers, shipped)
+    let (at, server, asked) = (bare.at, bare.pid(), report.contestants[0].asked.clone());
+    let (rounds, paced) = (vec![], vec![]);
+    let contestant = Contestant { name: "bare handler", at, server, redis: None, asked, rounds, paced };
+    report.contestants.insert(0, contestant);
+    (report, all, bare)
 }
 
 /// One that answers as many bytes as that server does.
-fn bare_handler(server: &Grantkeep, connected: &Connected, options: &Options) -> Bare {
-    let answer = http::ask(server.public, &connected.requests[0]).expect("it answers");
+fn bare_handler(like: &Running, options: &Options) -> Bare {
+    let answer = http::ask(like.server.public, &like.connected.requests[0]).expect("it answers");
     Bare::start(answer.body.len(), options.workers)
 }
 
 /// A crowd in the server's store, looked at while it grows where the server is as it is shipped.
-fn lay_down(
-    server: &mut Grantkeep,
-    (redis, bare): (&Redis, &Bare),
-    connected: &Connected,
-    (variant, options): (&Variant, &Options),
-    report: &mut Report,
-) {
+fn lay_down(one: &mut Running, (redis, bare): (&Redis, &Bare), options: &Options, report: &mut Report) {
+    let (shipped, name) = (one.is_shipped(), one.variant.name);
+    let Running { variant, server, connected } = one;
     let sizes = Sizes { access: options.access, refresh: options.refresh };
-    let shipped = variant.settings.is_empty();
     let steps = options.growth.iter().copied().filter(|size| shipped && *size < options.crowd);
     let (mut laid, mut used) = (0, 0);
     for size in steps.chain([options.crowd]) {
@@ -259,12 +252,11 @@ fn lay_down(
         let before = redis.used();
         fill::fill(server, &connected.key, &journey::name(0), laid..size, sizes);
         used += redis.used().saturating_sub(before);
-        server.start();
         laid = size;
+        let start = measure_starts(server, &connected.requests[0], 1).remove(0);
         if !shipped {
             continue;
         }
-        let start = measure_starts(server, &connected.requests[0], 1).remove(0);
         let asked = Asked::crowd(journey::token_request(&connected.key, &fill::name(0)), size);
         let load = |at| Load {
             at,
@@ -274,24 +266,20 @@ fn lay_down(
         };
         let ours = drive::measure(&load(server.public), server.pid(), None);
         let bare = drive::measure(&load(bare.at), bare.pid(), None);
-        let (name, resident_kib) = (variant.name, process::resident_kib(server.pid()));
+        let resident_kib = process::resident_kib(server.pid());
         eprintln!("{name} with {size} connections: {:.2} of the bare handler", ours.rate / bare.rate);
         report.growth.push(Growth { name, connections: size, ours, bare, resident_kib, start });
     }
     if variant.on_redis {
         let each = used / options.crowd;
-        eprintln!("{}: {each} bytes of Redis a connection", variant.name);
-        report.memory.push((variant.name, each));
+        eprintln!("{name}: {each} bytes of Redis a connection");
+        report.memory.push((name, each));
     }
 }
 
 /// The server asked for its crowd, where it has one, and for those who are really connected.
-fn contestants_of(
-    server: &Grantkeep,
-    redis: &Redis,
-    connected: &Connected,
-    (variant, options): (&Variant, &Options),
-) -> Vec<Contestant> {
+fn contestants_of(one: &Running, redis: &Redis, options: &Options) -> Vec<Contestant> {
+    let Running { variant, server, connected } = one;
     let contestant = |name, asked| Contestant {
         name,
         at: server.public,
@@ -300,7 +288,6 @@ fn contestants_of(
         asked,
         rounds: vec![],
         paced: vec![],
-        _bare: None,
     };
     let crowd = variant.crowd.filter(|_| options.crowd > 0).map(|name| {
         let request = journey::token_request(&connected.key, &fill::name(0));

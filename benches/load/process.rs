@@ -34,6 +34,8 @@ fn free_port() -> u16 {
 pub struct Bare {
     process: Process,
     pub at: SocketAddr,
+    /// Of its answers.
+    pub bytes: usize,
 }
 
 impl Bare {
@@ -46,7 +48,7 @@ impl Bare {
         let said = process.0.stdout.take().expect("it is piped");
         BufReader::new(said).read_line(&mut line).expect("it says where");
         let at = line.trim().parse().expect("an address");
-        Self { process, at }
+        Self { process, at, bytes }
     }
 
     pub fn pid(&self) -> u32 {

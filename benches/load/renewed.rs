@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
 /// Callers at once: so many are with the provider, less what is on its way.
 const CALLERS: usize = 480;
@@ -23,7 +24,7 @@ pub fn measured(
     connected: &Connected,
     options: &Options,
 ) -> Measured {
-    let provider = Provider::start(connected.provider);
+    let provider = provider(connected.provider);
     let load = Load {
         at: server.public,
         asked: Asked::crowd(forced_request(&connected.key, &fill::name(0)), options.crowd),
@@ -31,36 +32,22 @@ pub fn measured(
         span: Duration::from_secs_f64(options.seconds),
     };
     let measured = measure(&load, server.pid(), redis.map(Redis::pid));
-    drop(provider);
+    provider.shutdown_background();
     measured
 }
 
 /// Answers every request with new tokens, after [`PROVIDER`], on connections that stay open.
-struct Provider(tokio::runtime::Runtime);
-
-impl Provider {
-    fn start(at: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind(at)).expect("its port is free again");
-        runtime.spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.expect("it takes connections");
-                tokio::spawn(serve(stream));
-            }
-        });
-        Self(runtime)
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let gone = std::mem::replace(
-            &mut self.0,
-            tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
-        );
-        gone.shutdown_background();
-    }
+fn provider(at: SocketAddr) -> Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let listener = runtime.block_on(TcpListener::bind(at)).expect("its port is free again");
+    runtime.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("it takes connections");
+            tokio::spawn(serve(stream));
+        }
+    });
+    runtime
 }
 
 async fn serve(mut stream: TcpStream) -> Option<()> {

@@ -74,39 +74,23 @@ pub fn how(options: &Options, answer: usize, redis: &Program) -> String {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        writeln!(f, "{}\n\n{}\n", self.how, rates(&self.contestants))?;
-        let paced = paced(&self.contestants);
-        if !paced.rows.is_empty() {
-            writeln!(
-                f,
-                "At fixed rates of arrival; in the last columns the bare handler at the same rate:\n\n{paced}"
-            )?;
-        }
-        if !self.growth.is_empty() {
-            writeln!(
-                f,
-                "As the store grows, each connection asked for as likely as any other:\n\n{}",
-                growth(&self.growth)
-            )?;
-        }
-        if !self.renewed.is_empty() {
-            let of = "Refreshes, each for a caller of its own, of a provider that answers after 50 ms, without TLS:";
-            writeln!(f, "{of}\n\n{}", renewed(&self.renewed))?;
-        }
-        writeln!(
-            f,
-            "Starts and memory, each the median (and both ends) of several:\n\n{}",
-            starts(&self.starts)
-        )?;
-        if !self.held.is_empty() {
-            writeln!(
-                f,
-                "Memory of the server while so many connections are open, in MiB:\n\n{}",
-                held(&self.held)
-            )?;
-        }
-        if !self.memory.is_empty() {
-            writeln!(f, "Memory of Redis, all indexes with it:\n\n{}", memory(&self.memory))?;
+        writeln!(f, "{}\n\n{}", self.how, rates(&self.contestants))?;
+        let tables = [
+            (
+                "At fixed rates of arrival; in the last columns the bare handler at the same rate",
+                paced(&self.contestants),
+            ),
+            ("As the store grows, each connection asked for as likely as any other", growth(&self.growth)),
+            (
+                "Refreshes, each for a caller of its own, of a provider that answers after 50 ms, without TLS",
+                renewed(&self.renewed),
+            ),
+            ("Starts and memory, each the median (and both ends) of several", starts(&self.starts)),
+            ("Memory of the server while so many connections are open, in MiB", held(&self.held)),
+            ("Memory of Redis, all indexes with it", memory(&self.memory)),
+        ];
+        for (what, table) in tables.iter().filter(|(_, table)| !table.rows.is_empty()) {
+            writeln!(f, "{what}:\n\n{table}")?;
         }
         Ok(())
     }
@@ -206,12 +190,9 @@ fn starts(stores: &[(&'static str, Vec<Start>)]) -> Table {
 }
 
 fn held(stores: &[(&'static str, Vec<Held>)]) -> Table {
-    let numbers = stores.iter().flat_map(|(_, held)| held.iter().map(|held| held.connections.to_string()));
-    let mut numbers: Vec<String> = numbers.collect();
-    numbers.dedup();
-    numbers.truncate(stores.first().map_or(0, |(_, held)| held.len()));
     let mut table = Table::new(&[""]);
-    table.head.extend(numbers);
+    let numbers = stores.iter().take(1).flat_map(|(_, held)| held);
+    table.head.extend(numbers.map(|held| held.connections.to_string()));
     for (name, held) in stores {
         table.row(name, held.iter().map(|held| mib(held.resident_kib)));
     }

@@ -137,15 +137,12 @@ local function remove(key, member)
     local front = string.sub(page, 1, at - 2)
     redis.call('ZADD', key, 0, rest == '' and front or front .. '\0' .. rest)
   elseif rest ~= '' then
-    -- The smallest goes to the front.
-    local first
+    -- The least of them goes to the front.
+    local members = {}
     for one in string.gmatch(rest, '%Z+') do
-      first = first and before(first, one) and first or one
+      table.insert(members, members[1] and before(members[1], one) and #members + 1 or 1, one)
     end
-    local place = string.find('\0' .. rest .. '\0', '\0' .. first .. '\0', 1, true)
-    local others = string.sub(rest, 1, math.max(place - 2, 0)) .. string.sub(rest, place + #first)
-    others = string.gsub(others, '^%z', '')
-    redis.call('ZADD', key, 0, others == '' and first or first .. '\0' .. others)
+    redis.call('ZADD', key, 0, table.concat(members, '\0'))
   end
 end
 

@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// Between two members of a page.
 const BETWEEN: u8 = 0;
 
+/// Pages asked for at once to begin with: of a small index most, of a large one some thousand members.
+const FIRST_PAGES: usize = 32;
+
 /// The member as it stands in a page, without the byte that stands between two: 0 and 1 become two bytes that keep the order.
 pub(super) fn written(member: &str) -> Cow<'_, [u8]> {
     if member.bytes().all(|byte| byte > 1) {
@@ -62,27 +65,24 @@ pub(super) async fn scan(
     let mut count = limit.min(FIRST_PAGES);
     let mut answers = store.read(&[first, following(index, &just_after, &end, count)]).await?.into_iter();
     let mut answer = || pages(answers.next().ok_or_else(|| fault::shape("a pipeline"))?);
-    let (mut found, mut more) = (answer()?, answer()?);
-    let mut members = Vec::new();
+    let (first, mut more) = (answer()?, answer()?);
+    let mut members = members_of(&first)?;
     loop {
-        let last = (more.len() == count).then(|| more.last().cloned()).flatten();
-        found.append(&mut more);
-        for page in found.drain(..) {
-            let read = page.split(|byte| *byte == BETWEEN).map(read).collect::<Result<Vec<_>, _>>()?;
-            members.extend(read.into_iter().filter(wanted));
-        }
+        members.extend(members_of(&more)?);
+        members.retain(wanted);
         members.sort_unstable();
         members.dedup();
-        let Some(last) = last.filter(|_| members.len() < limit) else { break };
+        let Some(last) = more.last().filter(|_| more.len() == count && members.len() < limit) else { break };
         count = limit.min(count.saturating_mul(4));
-        more = pages(store.read_one(following(index, &bound(b'(', &last), &end, count)).await?)?;
+        more = pages(store.read_one(following(index, &bound(b'(', last), &end, count)).await?)?;
     }
     members.truncate(limit);
     Ok(members)
 }
 
-/// Pages asked for at once to begin with: of a small index most, of a large one some thousand members.
-const FIRST_PAGES: usize = 32;
+fn members_of(pages: &[Vec<u8>]) -> Result<Vec<String>, StoreError> {
+    pages.iter().flat_map(|page| page.split(|byte| *byte == BETWEEN)).map(read).collect()
+}
 
 fn following<'a>(index: &'a Key, from: &[u8], end: &[u8], count: usize) -> Question<'a> {
     let mut question = Question::new("ZRANGEBYLEX", index);
