@@ -186,7 +186,7 @@ impl Broker {
 
     /// Answers with what a refresh brought, or with what still lives.
     async fn after_refresh(
-        &self,
+        self: &Arc<Self>,
         by: &Authority,
         before: Arc<Connection>,
         target: &Target,
@@ -196,6 +196,8 @@ impl Broker {
             Landed::Fresh(connection) => {
                 // The same generation: it may not be refreshed yet, or was read anew.
                 let state = if connection.generation == before.generation { "fresh" } else { "refreshed" };
+                // It may have been one that nobody had asked for.
+                self.note_use(by, &connection);
                 return self.hand_out(by, connection.into(), target, RefreshState::plain(state)).await;
             }
             Landed::Kept(connection, refusal) => (connection.map_or(before, Arc::from), refusal),

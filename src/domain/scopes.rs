@@ -1,22 +1,28 @@
 //! Two kinds of scope: what an integration asks of a provider, and what an API key may do here.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Scopes of a provider: taken in as an array or a space-separated string, given out as an array, order kept, no doubles.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Scopes(Vec<String>);
+///
+/// They lie one behind the other with a space between them, which no scope has in it (RFC 6749 section 3.3), and are shared by
+/// all copies: a record is read far more often than its scopes are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes(Arc<str>);
+
+/// So many are compared with each other to find doubles; more than that are remembered by their hashes.
+const FEW: usize = 16;
 
 impl Scopes {
-    /// Splits at any of `separators`, drops empty parts and doubles.
+    /// Splits at any of `separators` and at spaces, drops empty parts and doubles.
     pub fn split(text: &str, separators: &[char]) -> Self {
-        text.split(|c| separators.contains(&c)).map(str::to_owned).collect()
+        text.split(separators).collect()
     }
 
     /// The scopes in the order given.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// True when there is none.
@@ -26,20 +32,49 @@ impl Scopes {
 
     /// The scopes with `separator` between them.
     pub fn join(&self, separator: &str) -> String {
-        self.0.join(separator)
+        self.0.replace(' ', separator)
     }
 
     /// What stands here but not in `granted`.
     #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
-        self.iter().filter(|s| !granted.0.iter().any(|g| g == s)).map(str::to_owned).collect()
+        if self == granted {
+            return Self::default();
+        }
+        self.iter().filter(|scope| !granted.iter().any(|one| one == *scope)).collect()
     }
 }
 
-impl FromIterator<String> for Scopes {
-    fn from_iter<I: IntoIterator<Item = String>>(scopes: I) -> Self {
-        let mut seen = HashSet::new();
-        Self(scopes.into_iter().filter(|scope| !scope.is_empty() && seen.insert(scope.clone())).collect())
+impl Default for Scopes {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Scopes {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(scopes: I) -> Self {
+        let (mut kept, mut seen) = (Vec::new(), HashSet::new());
+        let parts = scopes.into_iter().flat_map(|scope| scope.split(' '));
+        for scope in parts.filter(|scope| !scope.is_empty()) {
+            let double = if kept.len() < FEW {
+                kept.contains(&scope)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(kept.iter().copied());
+                }
+                !seen.insert(scope)
+            };
+            if !double {
+                kept.push(scope);
+            }
+        }
+        Self(kept.join(" ").into())
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter())
     }
 }
 
@@ -52,11 +87,11 @@ enum OneOrMany {
 
 impl<'de> Deserialize<'de> for Scopes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let parts = match OneOrMany::deserialize(from)? {
-            OneOrMany::One(text) => vec![text],
-            OneOrMany::Many(list) => list,
+        let text = match OneOrMany::deserialize(from)? {
+            OneOrMany::One(text) => text,
+            OneOrMany::Many(list) => list.join(" "),
         };
-        Ok(parts.iter().flat_map(|part| part.split_whitespace()).map(str::to_owned).collect())
+        Ok(text.split_whitespace().collect())
     }
 }
 
@@ -143,6 +178,15 @@ mod tests {
         assert_eq!(string, array);
         assert_eq!(serde_json::to_string(&string).unwrap(), r#"["read","write"]"#);
         assert!(serde_json::from_str::<Scopes>("3").is_err());
+    }
+
+    #[test]
+    fn doubles_go_whether_few_or_many() {
+        let many: Vec<String> = (0..3 * FEW).map(|n| format!("scope-{n}")).collect();
+        let twice = [many.join(" "), many.join("  "), "scope-0 scope-40".to_owned()].join(",");
+        assert_eq!(Scopes::split(&twice, &[',']).iter().collect::<Vec<_>>(), many);
+        assert_eq!(Scopes::split("a,b a, ", &[',']).join("+"), "a+b");
+        assert_eq!(Scopes::split(" ,", &[',']), Scopes::default());
     }
 
     #[test]

@@ -112,8 +112,7 @@ fn decision(site: &Site, request: &HttpRequest, body: &[u8]) -> Result<Answer, A
         }
         let asked = visit.asked.clone();
         let user = form.get("user").unwrap_or_default().trim();
-        let chosen: Scopes =
-            asked.scopes.iter().filter(|s| form.all("scope").any(|t| t == *s)).map(str::to_owned).collect();
+        let chosen: Scopes = asked.scopes.iter().filter(|s| form.all("scope").any(|t| t == *s)).collect();
         let allowed = form.get("decision") == Some("allow") && !chosen.is_empty();
         if allowed && (user.is_empty() || user.chars().count() > LONGEST_NAME) {
             return Err(stop("Go back and give a name of 1 to 64 characters."));

@@ -74,12 +74,12 @@ impl<'a> Fields<'a> {
     }
 
     pub fn map(&self, field: &str) -> Result<BTreeMap<String, String>, VaultError> {
-        self.parsed(field, |text| serde_json::from_str(text).ok())
+        self.parsed(field, read_map)
     }
 
     /// A map that is left out where it is empty.
     pub fn map_if_any(&self, field: &str) -> Result<BTreeMap<String, String>, VaultError> {
-        self.maybe(field, |text| serde_json::from_str(text).ok()).map(Option::unwrap_or_default)
+        self.maybe(field, read_map).map(Option::unwrap_or_default)
     }
 
     pub fn rev(&self) -> u64 {
@@ -89,6 +89,11 @@ impl<'a> Fields<'a> {
 
 fn millis(text: &str) -> Option<Timestamp> {
     text.parse().ok().map(Timestamp::from_millis)
+}
+
+fn read_map(text: &str) -> Option<BTreeMap<String, String>> {
+    // So it is in most records.
+    if text == "{}" { Some(BTreeMap::new()) } else { serde_json::from_str(text).ok() }
 }
 
 /// Scopes lie in records with spaces between them.

@@ -105,7 +105,7 @@ fn granted(
         expires_in: lifetime(at(body, pointers.expires_in.as_ref())),
         refresh_expires_in: lifetime(at(body, pointers.refresh_expires_in.as_ref())),
         scopes: scopes(at(body, pointers.scope.as_ref()), separator)
-            .map(|named| named.iter().chain(unnamed.map(String::as_str)).map(str::to_owned).collect()),
+            .map(|named| named.iter().chain(unnamed.map(String::as_str)).collect()),
         metadata,
         more,
     })
@@ -209,7 +209,7 @@ fn lifetime(value: Option<&Value>) -> Option<Duration> {
 fn scopes(value: Option<&Value>, separator: char) -> Option<Scopes> {
     let scopes: Scopes = match value? {
         Value::String(text) => Scopes::split(text, &[' ', '\t', '\r', '\n', separator]),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
     (!scopes.is_empty()).then_some(scopes)

@@ -72,7 +72,10 @@ impl Asker {
         let mut again = true;
         for _ in 0..ROUNDS {
             let groups = self.groups(questions, std::mem::take(&mut open)).await?;
-            let told = join_all(groups.iter().map(|group| self.ask(group, questions))).await;
+            let told = match groups.as_slice() {
+                [one] => vec![self.ask(one, questions).await],
+                many => join_all(many.iter().map(|group| self.ask(group, questions))).await,
+            };
             let mut failed = false;
             for (group, told) in groups.iter().zip(told) {
                 match told {

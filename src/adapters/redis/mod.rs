@@ -208,12 +208,12 @@ fn record(answer: redis::Value) -> Result<Option<Record>, StoreError> {
         }
         _ => return Err(fault::shape("HGETALL")),
     };
-    let fields = pairs.into_iter().map(|pair| match pair {
-        (redis::Value::BulkString(name), redis::Value::BulkString(value)) => {
-            Ok((String::from_utf8(name).map_err(|_| fault::shape("HGETALL"))?, value))
-        }
-        _ => Err(fault::shape("HGETALL")),
-    });
-    let fields: Vec<_> = fields.collect::<Result<_, StoreError>>()?;
+    let mut fields = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let (redis::Value::BulkString(name), redis::Value::BulkString(value)) = pair else {
+            return Err(fault::shape("HGETALL"));
+        };
+        fields.push((String::from_utf8(name).map_err(|_| fault::shape("HGETALL"))?, value));
+    }
     Ok((!fields.is_empty()).then(|| Record::new(fields)))
 }
