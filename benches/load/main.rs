@@ -106,6 +106,9 @@ struct Options {
     bench: bool,
 }
 
+/// Connections that leave the machine time to spare.
+const FEW: usize = 4;
+
 /// A way to run the server.
 struct Variant {
     name: &'static str,
@@ -158,6 +161,8 @@ struct Contestant {
     redis: Option<u32>,
     asked: Asked,
     rounds: Vec<Measured>,
+    /// With [`FEW`] connections.
+    calm: Vec<Measured>,
     /// At fixed rates, and the bare handler at the same.
     paced: Vec<(Paced, Paced)>,
 }
@@ -189,7 +194,7 @@ fn main() {
     }
     // One Redis tells all its servers of every write, whoever's database it is in.
     all.retain(Running::is_shipped);
-    for Running { variant, server, connected } in &all {
+    for Running { variant, server, connected } in &mut all {
         if options.crowd > 0 {
             let redis = variant.on_redis.then_some(&redis);
             report.renewed.push((variant.name, renewed::measured(server, redis, connected, &options)));
@@ -229,8 +234,8 @@ fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Runni
     }
     let bare = bare.unwrap_or_else(|| panic!("there is no variant `{}`", options.only));
     let (at, server, asked) = (bare.at, bare.pid(), report.contestants[0].asked.clone());
-    let (rounds, paced) = (vec![], vec![]);
-    let contestant = Contestant { name: "bare handler", at, server, redis: None, asked, rounds, paced };
+    let (rounds, calm, paced) = (vec![], vec![], vec![]);
+    let contestant = Contestant { name: "bare handler", at, server, redis: None, asked, rounds, calm, paced };
     report.contestants.insert(0, contestant);
     (report, all, bare)
 }
@@ -289,6 +294,7 @@ fn contestants_of(one: &Running, redis: &Redis, options: &Options) -> Vec<Contes
         redis: variant.on_redis.then(|| redis.pid()),
         asked,
         rounds: vec![],
+        calm: vec![],
         paced: vec![],
     };
     let crowd = variant.crowd.filter(|_| options.crowd > 0).map(|name| {
@@ -308,10 +314,12 @@ fn measure(contestants: &mut [Contestant], options: &Options) {
             turn.reverse();
         }
         for contestant in turn {
-            let measured =
-                drive::measure(&contestant.load(options, span), contestant.server, contestant.redis);
+            let load = contestant.load(options, span);
+            let measured = drive::measure(&load, contestant.server, contestant.redis);
             eprintln!("round {}: {:<19} {:>7.0} requests/s", round + 1, contestant.name, measured.rate);
             contestant.rounds.push(measured);
+            let load = Load { connections: FEW, span: span / 2, ..load };
+            contestant.calm.push(drive::measure(&load, contestant.server, contestant.redis));
         }
     }
 }

@@ -172,6 +172,16 @@ impl Grantkeep {
         assert!(process.0.wait().expect("it ends").success(), "{}", self.log());
     }
 
+    /// From its next start on it has this file of the provider `sandbox`, and trusts these authorities (PEM).
+    pub fn know_provider(&mut self, file: &str, authorities: &str) {
+        let (providers, roots) = (self.folder.join("providers"), self.folder.join("roots.pem"));
+        fs::create_dir_all(&providers).expect("a folder");
+        fs::write(providers.join("sandbox.toml"), file).expect("a file");
+        fs::write(&roots, authorities).expect("a file");
+        self.settings.push(("GRANTKEEP_PROVIDERS__DIRS", providers.display().to_string()));
+        self.settings.push(("SSL_CERT_FILE", roots.display().to_string()));
+    }
+
     /// As variables.
     pub fn settings(&self) -> &[(&'static str, String)] {
         &self.settings

@@ -1,16 +1,22 @@
-//! Refreshes: tokens of a crowd asked for anew, of a provider that takes its time.
+//! Refreshes: tokens of a crowd asked for anew, over TLS, of a provider that takes its time.
 
 use super::asked::Asked;
 use super::drive::{Load, Measured, measure};
 use super::journey::{Connected, forced_request};
 use super::process::Grantkeep;
 use super::{Options, Redis, fill};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 /// Callers at once: so many are with the provider, less what is on its way.
 const CALLERS: usize = 480;
@@ -19,39 +25,68 @@ const PROVIDER: Duration = Duration::from_millis(50);
 
 /// Asks for tokens of the crowd, each refreshed for its caller, with a provider at the place of the one they came from.
 pub fn measured(
-    server: &Grantkeep,
+    server: &mut Grantkeep,
     redis: Option<&Redis>,
     connected: &Connected,
     options: &Options,
 ) -> Measured {
-    let provider = provider(connected.provider);
-    let load = Load {
+    let (roots, papers) = papers(connected.provider);
+    let provider = provider(connected.provider, papers);
+    server.stop();
+    server.know_provider(
+        &include_str!("../../providers/sandbox.toml").replace("http://{host}", "https://{host}"),
+        &roots,
+    );
+    server.start();
+    let load = |seconds: f64| Load {
         at: server.public,
         asked: Asked::crowd(forced_request(&connected.key, &fill::name(0)), options.crowd),
         connections: CALLERS,
-        span: Duration::from_secs_f64(options.seconds),
+        span: Duration::from_secs_f64(seconds),
     };
-    let measured = measure(&load, server.pid(), redis.map(Redis::pid));
+    let measured = |seconds| measure(&load(seconds), server.pid(), redis.map(Redis::pid));
+    // Once for the connections to the provider: they stay open.
+    measured(0.5);
+    let measured = measured(options.seconds);
     provider.shutdown_background();
     measured
 }
 
+/// An authority (PEM) and what a server at that address needs to be believed by whoever trusts it.
+fn papers(at: SocketAddr) -> (String, ServerConfig) {
+    let authority_key = rcgen::KeyPair::generate().expect("a key");
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let der = authority.self_signed(&authority_key).expect("a certificate").der().to_vec();
+    let roots =
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der));
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let own = rcgen::CertificateParams::new(vec![at.ip().to_string()]).expect("parameters");
+    let own = own.signed_by(&key, &rcgen::Issuer::new(authority, authority_key)).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    (roots, config.with_single_cert(vec![own.der().clone()], key).expect("a certificate"))
+}
+
 /// Answers every request with new tokens, after [`PROVIDER`], on connections that stay open.
-fn provider(at: SocketAddr) -> Runtime {
+fn provider(at: SocketAddr, papers: ServerConfig) -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let listener = runtime.block_on(TcpListener::bind(at)).expect("its port is free again");
+    let tls = TlsAcceptor::from(Arc::new(papers));
     runtime.spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.expect("it takes connections");
-            tokio::spawn(serve(stream));
+            tokio::spawn(serve(tls.clone(), stream));
         }
     });
     runtime
 }
 
-async fn serve(mut stream: TcpStream) -> Option<()> {
+async fn serve(tls: TlsAcceptor, stream: TcpStream) -> Option<()> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let mut stream = tls.accept(stream).await.ok()?;
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let mut read = 0;
