@@ -57,7 +57,12 @@ impl Trail {
                 return Ok(());
             }
             let (batch, last) = self.batch(&trails, key, &known, group, vault.clock.now());
-            match vault.store.apply(batch).await {
+            // Where this ends in the middle, whoever goes on with it knows of both.
+            self.doubt(tenant, &last.link);
+            mark(group, true);
+            let outcome = vault.store.apply(batch).await;
+            mark(group, false);
+            match outcome {
                 Ok(Outcome::Applied(_)) => {
                     self.know(tenant, last);
                     return Ok(());
@@ -76,7 +81,10 @@ impl Trail {
                     let unknown = StoreError::OutcomeUnknown(why);
                     return if group.is_empty() { Ok(()) } else { Err(unknown.into()) };
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.know(tenant, known);
+                    return Err(error.into());
+                }
             }
         }
         Err(StoreError::Unavailable("others write this audit trail all the time".to_owned()).into())
@@ -150,6 +158,12 @@ impl Trail {
         }
         let batch = batch.then(Write::Set { key: head, fields: fields.done() });
         (batch, Known { link, time, logged: known.logged, stored: true, doubt: None })
+    }
+}
+
+fn mark(group: &mut [Pending], under_way: bool) {
+    for record in group {
+        record.under_way = under_way;
     }
 }
 

@@ -16,6 +16,7 @@ mod trail;
 mod trim;
 mod verify;
 mod walk;
+mod writing;
 
 pub use event::AuditRecord;
 pub use heads_log::HeadsLog;

@@ -5,10 +5,11 @@ use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::domain::{Action, EmailAddress, TenantId, Who};
-use crate::ports::store::{Batch, Store, Write};
-use crate::ports::{ChanceExt, Clock, Tasks};
+use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk, Write};
+use crate::ports::{ChanceExt, Tasks};
 use crate::vault::{Activation, Keyring, PendingSignUp, keys};
-use std::sync::Arc;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 async fn tenant(vault: &Vault, email: &str) -> TenantId {
@@ -26,16 +27,20 @@ async fn tenant(vault: &Vault, email: &str) -> TenantId {
     }
 }
 
+fn vault_on(store: Arc<dyn Store>) -> Arc<Vault> {
+    let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
+    let vault = Arc::new(Vault::new(store, Arc::new(SystemClock::new()), Arc::new(SystemChance), keyring));
+    let options = AuditOptions { instance: SystemChance.id(), retention: None };
+    vault.write_audit(options, &Tasks::new(tokio::runtime::Handle::current()));
+    vault
+}
+
 /// Records of a tenant whose data key does not open can never be written: they wait for ever.
 #[tokio::test]
 async fn a_tenant_whose_records_cannot_be_written_costs_no_other_a_token_or_a_record() {
     let folder = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = Arc::new(EmbeddedStore::open(folder.path(), Arc::clone(&clock)).unwrap());
-    let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();
-    let vault = Arc::new(Vault::new(store.clone(), clock, Arc::new(SystemChance), keyring));
-    let options = AuditOptions { instance: SystemChance.id(), retention: None };
-    vault.write_audit(options, &Tasks::new(tokio::runtime::Handle::current()));
+    let store = Arc::new(EmbeddedStore::open(folder.path(), Arc::new(SystemClock::new())).unwrap());
+    let vault = vault_on(store.clone());
     let (broken, sound) = (tenant(&vault, "a@example.com").await, tenant(&vault, "b@example.com").await);
     let spoilt = vec![("data_key".to_owned(), "spoilt".into())];
     let write = Write::Set { key: keys::tenant(&broken), fields: spoilt };
@@ -50,4 +55,98 @@ async fn a_tenant_whose_records_cannot_be_written_costs_no_other_a_token_or_a_re
     let (found, _) = vault.audit(&sound).list(&AuditFilter::default(), None, 10).await.unwrap().unwrap();
     let actions: Vec<&str> = found.iter().map(|record| record.action.as_str()).collect();
     assert_eq!(actions, ["api_key.created", "token.handed_out"]);
+}
+
+/// When a batch is never answered.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    NotDone,
+    Done,
+}
+
+/// The embedded store; of one batch nobody hears.
+struct Holding {
+    store: EmbeddedStore,
+    held: Mutex<Option<Held>>,
+}
+
+#[async_trait::async_trait]
+impl Store for Holding {
+    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.store.get_many(keys).await
+    }
+
+    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.store.take(key).await
+    }
+
+    async fn scan(
+        &self,
+        index: &Key,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.scan(index, prefix, after, limit).await
+    }
+
+    async fn entries(
+        &self,
+        stream: &Key,
+        walk: Walk,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
+        self.store.entries(stream, walk, limit).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        let held = self.held.lock().unwrap().take();
+        match held {
+            None => self.store.apply(batch).await,
+            Some(Held::NotDone) => pending().await,
+            Some(Held::Done) => {
+                self.store.apply(batch).await?;
+                pending().await
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+/// A thread that serves ends while the records of others are on their way with its own: none is lost, and none is there twice.
+#[tokio::test]
+async fn the_end_of_the_thread_that_writes_loses_nothing() {
+    for held in [Held::NotDone, Held::Done] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path(), Arc::new(SystemClock::new())).unwrap();
+        let store = Arc::new(Holding { store, held: Mutex::default() });
+        let vault = vault_on(store.clone());
+        let by = Authority::proven(tenant(&vault, "a@example.com").await, Who::Grantkeep.at(None));
+        vault.audit(&by).record_first(Deed::done(Action::TokenHandedOut)).await.unwrap();
+        *store.held.lock().unwrap() = Some(held);
+        let (server, caller) = (Arc::clone(&vault), by.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let audit = server.audit(&caller);
+                let handed_out = audit.record_first(Deed::done(Action::TokenHandedOut));
+                tokio::time::timeout(Duration::from_millis(100), handed_out).await.unwrap_err();
+                audit.note(&Deed::done(Action::ApiKeyCreated));
+            });
+        });
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+        assert!(store.held.lock().unwrap().is_none(), "the batch was under way");
+        let audit = vault.audit(&by);
+        let last = audit.record(Deed::done(Action::ApiKeyRevoked));
+        tokio::time::timeout(Duration::from_secs(20), last).await.unwrap().unwrap();
+        let (found, _) = audit.list(&AuditFilter::default(), None, 10).await.unwrap().unwrap();
+        let actions: Vec<&str> = found.iter().map(|record| record.action.as_str()).collect();
+        let expected = ["api_key.revoked", "api_key.created", "token.handed_out", "token.handed_out"];
+        assert_eq!(actions, expected, "{held:?}");
+        let sequences: Vec<u64> = found.iter().map(|record| record.sequence).collect();
+        assert_eq!(sequences, [4, 3, 2, 1], "{held:?}");
+    }
 }

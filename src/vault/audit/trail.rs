@@ -3,14 +3,14 @@
 //!
 //! A record that comes before what it tells (a token handed out) is written or refused, and its caller told. One that comes
 //! after (a change) cannot be refused any more: where the store does not take it, it waits here and is tried again until it is
-//! written or the process ends. Who asked need not stay: the writing runs on `Tasks`.
+//! written or the process ends. Who asked need not stay (see `writing`).
 
 use super::Heard;
 use super::append::Known;
+use super::chain::Link;
 use super::event::Event;
 use crate::domain::{InstanceId, TenantId, Timestamp};
-use crate::ports::store::StoreError;
-use crate::ports::{ChanceExt, Locked, Tasks};
+use crate::ports::{Locked, Tasks};
 use crate::telemetry::metrics;
 use crate::vault::{Vault, VaultError};
 use std::collections::{HashMap, VecDeque};
@@ -27,8 +27,6 @@ pub(super) const MOST_WAITING: usize = 20_000;
 const MOST_OF_ONE: usize = MOST_WAITING / 2;
 /// Tenants whose heads are remembered.
 const MOST_KNOWN: usize = 10_000;
-/// The pause before a store that took nothing is asked again: the first one, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// A head is logged at the latest after so many records.
 const LOGGED_EVERY: u64 = 1000;
 
@@ -50,6 +48,8 @@ pub(super) struct Pending {
     pub first: bool,
     /// It was in an append whose outcome is not known.
     pub doubtful: bool,
+    /// It is in one that is under way.
+    pub under_way: bool,
     tell: Option<oneshot::Sender<Result<(), VaultError>>>,
 }
 
@@ -59,6 +59,11 @@ impl Pending {
             // Who asked may be gone.
             let _ = tell.send(outcome);
         }
+    }
+
+    /// Nobody hears any more what became of the append that it was in.
+    pub fn lost_from_sight(&mut self) {
+        self.doubtful |= std::mem::take(&mut self.under_way);
     }
 
     /// Whatever becomes of the record, its caller is to hear of what was done.
@@ -90,7 +95,7 @@ pub(in crate::vault) struct Trail {
     pub(super) instance: InstanceId,
     pub(super) retention: Option<Duration>,
     vault: Weak<Vault>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     table: Locked<Table>,
     stopping: AtomicBool,
 }
@@ -137,7 +142,7 @@ impl Trail {
         first: bool,
     ) -> Result<Heard, VaultError> {
         let (tell, heard) = oneshot::channel();
-        let pending = Pending { event, at, first, doubtful: false, tell: Some(tell) };
+        let pending = Pending { event, at, first, doubtful: false, under_way: false, tell: Some(tell) };
         let vault = self.vault.upgrade().ok_or(VaultError::NoTrail)?;
         let full = self.table.with(|table| {
             let of_one = table.queues.get(tenant).map_or(0, |queue| queue.pending.len());
@@ -155,8 +160,7 @@ impl Trail {
             let queue = Queue { pending: VecDeque::from([pending]), more: Arc::default() };
             let more = Arc::clone(&queue.more);
             table.queues.insert(tenant.clone(), queue);
-            let (trail, tenant) = (Arc::clone(self), tenant.clone());
-            self.tasks.start(async move { trail.write(&vault, &tenant, &more).await });
+            self.begin(vault, tenant.clone(), more, first);
             None
         });
         match full {
@@ -181,35 +185,8 @@ impl Trail {
         })
     }
 
-    /// Writes what waits for one tenant until nothing does.
-    async fn write(&self, vault: &Arc<Vault>, tenant: &TenantId, more: &Notify) {
-        let mut writing = Writing { trail: self, tenant, group: Vec::new(), ended: false };
-        let mut pause = PAUSE.0;
-        while self.fill(tenant, &mut writing.group) {
-            match self.append(vault, tenant, &mut writing.group).await {
-                Ok(()) => {
-                    self.done("stored", writing.group.drain(..), &Ok(()));
-                    pause = PAUSE.0;
-                }
-                Err(error) => {
-                    self.put_off(tenant, &mut writing.group, &error);
-                    if !writing.group.is_empty() {
-                        let dice = u32::from(vault.chance.bytes::<1>()[0]);
-                        tokio::select! {
-                            () = tokio::time::sleep(pause / 2 + pause * dice / 512) => {}
-                            // Who hands out a token must not wait for the end of a pause.
-                            () = more.notified() => {}
-                        }
-                        pause = (pause * 2).min(PAUSE.1);
-                    }
-                }
-            }
-        }
-        writing.ended = true;
-    }
-
     /// Takes from the queue as much as one append may have; false, and no queue any more, where there is nothing to write.
-    fn fill(&self, tenant: &TenantId, group: &mut Vec<Pending>) -> bool {
+    pub(super) fn fill(&self, tenant: &TenantId, group: &mut Vec<Pending>) -> bool {
         self.table.with(|table| {
             let Some(queue) = table.queues.get_mut(tenant) else { return !group.is_empty() };
             let room = GROUP.saturating_sub(group.len()).min(queue.pending.len());
@@ -221,7 +198,7 @@ impl Trail {
         })
     }
 
-    fn done(
+    pub(super) fn done(
         &self,
         outcome: &'static str,
         records: impl Iterator<Item = Pending>,
@@ -247,7 +224,7 @@ impl Trail {
 
     /// Those that come before what they tell are refused, the others stay, unless there is nobody any more to keep them for. So
     /// also in the queue: no caller waits behind what cannot be written.
-    fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
+    pub(super) fn put_off(&self, tenant: &TenantId, group: &mut Vec<Pending>, error: &VaultError) {
         let queued = self.table.with(|table| {
             let Some(queue) = table.queues.get_mut(tenant) else { return VecDeque::new() };
             let all = std::mem::take(&mut queue.pending).into_iter();
@@ -302,6 +279,20 @@ impl Trail {
         });
     }
 
+    /// The batch under way will make this head, or not.
+    pub(super) fn doubt(&self, tenant: &TenantId, link: &Link) {
+        self.table.with(|table| {
+            if let Some(known) = table.known.get_mut(tenant) {
+                known.doubt = Some(link.clone());
+            }
+        });
+    }
+
+    /// Nobody writes any more what waits for a tenant.
+    pub(super) fn give_up(&self, tenant: &TenantId) -> VecDeque<Pending> {
+        self.table.with(|table| table.queues.remove(tenant)).unwrap_or_default().pending
+    }
+
     fn log_heads(&self) {
         self.table
             .with(|table| table.known.iter_mut().for_each(|(tenant, known)| self.log_head(tenant, known)));
@@ -321,33 +312,6 @@ impl Trail {
             at = %known.time,
             "an audit trail stands here"
         );
-    }
-}
-
-/// Somebody writes for a tenant. Where that ends otherwise than by having written all, by a panic or with the process, nobody
-/// may go on waiting.
-struct Writing<'a> {
-    trail: &'a Trail,
-    tenant: &'a TenantId,
-    /// What is being written.
-    group: Vec<Pending>,
-    ended: bool,
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let queue = self.trail.table.with(|table| table.queues.remove(self.tenant)).unwrap_or_default();
-        let given_up: Vec<Pending> = self.group.drain(..).chain(queue.pending).collect();
-        tracing::error!(
-            tenant = %self.tenant,
-            records = given_up.len(),
-            "audit records are given up: their writing was ended in the middle"
-        );
-        let error = StoreError::OutcomeUnknown("the audit trail's writer ended".to_owned());
-        self.trail.done("lost", given_up.into_iter(), &Err(error.into()));
     }
 }
 
