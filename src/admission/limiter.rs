@@ -37,16 +37,31 @@ pub fn take_one(rate: Rate, full_in: Duration) -> Result<Duration, Duration> {
     if wait.is_zero() { Ok(then) } else { Err(wait) }
 }
 
+/// A bucket that was asked for a token before.
+#[derive(Clone, Copy)]
+struct Bucket {
+    full_at: Duration,
+    /// The latest time at which somebody asked. Whoever looked at the clock before that and comes behind is as late: else the
+    /// moment between the two would cost the last token of a burst.
+    asked_at: Duration,
+}
+
+impl Bucket {
+    fn full_in(self, now: Duration) -> Duration {
+        self.full_at.saturating_sub(now.max(self.asked_at))
+    }
+}
+
 /// So many in so long, for each of many.
 pub struct Limiter<K> {
     rate: Rate,
-    full_at: Cache<K, Duration>,
+    buckets: Cache<K, Bucket>,
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
     /// Full buckets.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, full_at: Cache::new(BUCKETS) }
+        Self { rate, buckets: Cache::new(BUCKETS) }
     }
 
     /// What it allows.
@@ -56,30 +71,32 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
 
     /// Refuses with the time to wait when there is no token left; takes none.
     pub fn check(&self, who: &K, now: Duration) -> Result<(), Duration> {
-        let full_at = self.full_at.get(who).unwrap_or(now);
-        take_one(self.rate, full_at.saturating_sub(now)).map(|_| ())
+        let full_in = self.buckets.get(who).map_or(Duration::ZERO, |bucket| bucket.full_in(now));
+        take_one(self.rate, full_in).map(|_| ())
     }
 
     /// Takes a token where there is one.
     pub fn take(&self, who: &K, now: Duration) -> Taken {
-        let entry = self.full_at.entry(who, None, |_, full_at| {
-            let taken = take_one(self.rate, full_at.saturating_sub(now));
+        let entry = self.buckets.entry(who, None, |_, bucket| {
+            let taken = take_one(self.rate, bucket.full_in(now));
+            bucket.asked_at = now.max(bucket.asked_at);
             if let Ok(full_in) = taken {
-                *full_at = now + full_in;
+                bucket.full_at = bucket.asked_at + full_in;
             }
-            EntryAction::Retain((taken.err(), *full_at))
+            EntryAction::Retain((taken.err(), bucket.full_in(now)))
         });
-        let (wait, full_at) = match entry {
+        let (wait, full_in) = match entry {
             EntryResult::Retained(known) => known,
             EntryResult::Vacant(place) => {
-                let full_at = now + self.rate.interval();
+                let full_in = self.rate.interval();
                 // Refused only where the entry was evicted in this moment: a bucket that is lost is a full one.
-                let _ = place.insert(full_at);
-                (None, full_at)
+                let _ = place.insert(Bucket { full_at: now + full_in, asked_at: now });
+                (None, full_in)
             }
-            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => (None, now),
+            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
+                (None, Duration::ZERO)
+            }
         };
-        let full_in = full_at.saturating_sub(now);
         Taken { wait, left: self.left(full_in), full_in }
     }
 
@@ -126,6 +143,18 @@ mod tests {
         assert_eq!(taken(104), Taken { wait: None, left: 0, full_in: 26 * SECOND });
         assert_eq!(taken(105), Taken { wait: Some(5 * SECOND), left: 0, full_in: 25 * SECOND });
         assert_eq!(taken(1_000), Taken { wait: None, left: 2, full_in: 10 * SECOND });
+    }
+
+    #[test]
+    fn who_looked_at_the_clock_first_and_comes_last_has_the_last_token() {
+        let limiter = limiter(3, 30);
+        let (me, moment) = ([1; 32], Duration::from_micros(1));
+        let start = 100 * SECOND;
+        for now in [start + moment, start, start] {
+            assert_eq!(limiter.take(&me, now).or_wait(), Ok(()));
+        }
+        assert_eq!(limiter.take(&me, start).or_wait(), Err(10 * SECOND));
+        assert_eq!(limiter.check(&me, start), Err(10 * SECOND));
     }
 
     #[test]
