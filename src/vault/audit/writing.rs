@@ -32,7 +32,7 @@ struct Writing {
 }
 
 impl Trail {
-    /// Begins to write what waits for a tenant. `at_once`: on this very thread, where it has a runtime.
+    /// Begins to write what waits for a tenant. `at_once`: on this very thread, where it has a runtime of its own.
     pub(super) fn begin(
         self: &Arc<Self>,
         vault: Arc<Vault>,
@@ -40,7 +40,8 @@ impl Trail {
         more: Arc<Notify>,
         at_once: bool,
     ) {
-        let here = Handle::try_current().ok().filter(|_| at_once);
+        let here = Handle::try_current().ok();
+        let here = here.filter(|here| at_once && here.id() != self.tasks.runtime().id());
         let (trail, group, on_a_visit) = (Arc::clone(self), Vec::new(), here.is_some());
         let writing = Writing { trail, vault, tenant, more, group, on_a_visit, ended: false };
         match here {
