@@ -5,6 +5,7 @@ use crate::journey::sandbox;
 use crate::on_both_stores;
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn sequences(items: &[Value], instance: &Value) -> Vec<u64> {
@@ -98,6 +99,39 @@ async fn two_instances_write_a_trail_each_and_one_is_killed() {
     assert!(times.len() > 60);
     let (found, faults) = verified(&settings(&redis.url(), &key, &[]), tenant.id(), "").await;
     assert_eq!((found.trails, faults), (2, vec![]));
+}
+
+/// The threads that serve end first, and they were writing: whoever was answered is in the trail, and no record is given up.
+#[tokio::test]
+async fn a_server_that_is_asked_to_end_gives_no_record_up() {
+    let (redis, key) = (RedisServer::shared(), new_master_key(Some("test")));
+    let stores = Stores::Redis(Arc::clone(&redis));
+    let mut one = App::spawn(stores.clone(), &[("vault.master_keys", key.as_str())]);
+    let tenant = Tenant::new(&one).await;
+    let answered = AtomicUsize::new(0);
+    let asking = join_all((0..40).map(|_| async {
+        let body = serde_json::json!({ "provider": "sandbox", "end_user": "x" });
+        loop {
+            let request = tenant.request(reqwest::Method::POST, "/get-access-token");
+            match crate::support::tenant::with_json(request, &body).send().await {
+                Ok(answer) if answer.status() == 404 => answered.fetch_add(1, Ordering::SeqCst),
+                _ => return,
+            };
+        }
+    }));
+    tokio::join!(asking, async {
+        while answered.load(Ordering::SeqCst) < 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        one.process().signal("TERM");
+    });
+    assert_eq!(one.ended().await, 0, "{}", one.log());
+    assert!(!one.log().contains("given up"), "{}", one.log());
+    let other = App::spawn(stores, &[("vault.master_keys", key.as_str())]);
+    let (found, faults) = verified(&settings(&redis.url(), &key, &[]), tenant.id(), "").await;
+    assert_eq!((found.trails, faults), (1, vec![]));
+    let told = of_action(&tenant.at(&other), "token.handed_out").await.len();
+    assert!(told >= answered.load(Ordering::SeqCst), "{told} of {answered:?}");
 }
 
 /// Two servers with a copy of one folder write one trail together: each goes on where the other was.
