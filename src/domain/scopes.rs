@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// They lie one behind the other with a space between them, which no scope has in it (RFC 6749 section 3.3), and are shared by
 /// all copies: a record is read far more often than its scopes are looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Arc<str>);
 
 /// So many are compared with each other to find doubles; more than that are remembered by their hashes.
@@ -42,12 +42,6 @@ impl Scopes {
             return Self::default();
         }
         self.iter().filter(|scope| !granted.iter().any(|one| one == *scope)).collect()
-    }
-}
-
-impl Default for Scopes {
-    fn default() -> Self {
-        Self("".into())
     }
 }
 

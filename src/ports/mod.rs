@@ -2,6 +2,8 @@
 
 mod chance;
 mod clock;
+#[cfg(test)]
+mod interposed;
 mod locked;
 mod mailer;
 mod outages;
@@ -12,6 +14,8 @@ mod upstream;
 
 pub use chance::{Chance, ChanceExt};
 pub use clock::Clock;
+#[cfg(test)]
+pub use interposed::Interposed;
 pub use locked::Locked;
 pub use mailer::{Mail, MailError, Mailer};
 pub use outages::Outages;

@@ -9,8 +9,8 @@ use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::SystemChance;
 use crate::domain::{EmailAddress, Origin, Password, Refusal, Secret, Ticket, Timestamp};
-use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk};
-use crate::ports::{Mail, MailError};
+use crate::ports::store::{Batch, Key, Store};
+use crate::ports::{Interposed, Mail, MailError};
 use crate::vault::{Activation, Along, AuditOptions, Keyring, Slot};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -38,53 +38,6 @@ impl Clock for StoppedClock {
 
     fn monotonic(&self) -> Duration {
         *self.0.lock().unwrap()
-    }
-}
-
-/// The embedded store, and how often it was read and written.
-struct CountedStore {
-    store: EmbeddedStore,
-    reads: AtomicUsize,
-    writes: AtomicUsize,
-}
-
-#[async_trait::async_trait]
-impl Store for CountedStore {
-    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.store.get_many(keys).await
-    }
-
-    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.store.take(key).await
-    }
-
-    async fn scan(
-        &self,
-        index: &Key,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        self.store.scan(index, prefix, after, limit).await
-    }
-
-    async fn entries(
-        &self,
-        stream: &Key,
-        walk: Walk,
-        limit: usize,
-    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
-        self.store.entries(stream, walk, limit).await
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        self.store.apply(batch).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
     }
 }
 
@@ -128,7 +81,7 @@ fn token(mail: &Mail) -> Ticket {
 struct House {
     accounts: Accounts,
     clock: Arc<StoppedClock>,
-    store: Arc<CountedStore>,
+    store: Arc<Interposed>,
     chance: Arc<CountedChance>,
     mailer: Arc<Mailbox>,
     mails: mpsc::UnboundedReceiver<Mail>,
@@ -161,11 +114,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(StoppedClock::default());
         let embedded = EmbeddedStore::open(folder.path(), clock.clone()).unwrap();
-        let store = Arc::new(CountedStore {
-            store: embedded,
-            reads: AtomicUsize::new(0),
-            writes: AtomicUsize::new(0),
-        });
+        let store = Arc::new(Interposed::counting(Arc::new(embedded)));
         let (mailbox, mails) = mpsc::unbounded_channel();
         let mailer = Arc::new(Mailbox { mails: mail_works.then_some(mailbox), faults: Mutex::default() });
         let keyring = Keyring::new([("k1", &[7; 32])]).unwrap();

@@ -72,6 +72,7 @@ impl Asker {
         let mut again = true;
         for _ in 0..ROUNDS {
             let groups = self.groups(questions, std::mem::take(&mut open)).await?;
+            // Nearly always one server: joined, what is asked of it would be moved to an allocation of its own.
             let told = match groups.as_slice() {
                 [one] => vec![self.ask(one, questions).await],
                 many => join_all(many.iter().map(|group| self.ask(group, questions))).await,

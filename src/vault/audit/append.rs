@@ -76,7 +76,6 @@ impl Trail {
                         record.doubtful = true;
                     }
                     known.doubt = Some(last.link);
-                    self.know(tenant, known.clone());
                     self.look(vault, &trails, Some(known), group).await?;
                     let unknown = StoreError::OutcomeUnknown(why);
                     return if group.is_empty() { Ok(()) } else { Err(unknown.into()) };

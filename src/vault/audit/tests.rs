@@ -5,8 +5,8 @@ use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::domain::{Action, EmailAddress, TenantId, Who};
-use crate::ports::store::{Batch, EntryId, Key, Outcome, Record, Store, StoreError, Walk, Write};
-use crate::ports::{ChanceExt, Tasks};
+use crate::ports::store::{Batch, Store, Write};
+use crate::ports::{ChanceExt, Interposed, Tasks};
 use crate::vault::{Activation, Keyring, PendingSignUp, keys};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -64,56 +64,21 @@ enum Held {
     Done,
 }
 
-/// The embedded store; of one batch nobody hears.
-struct Holding {
-    store: EmbeddedStore,
-    held: Mutex<Option<Held>>,
-}
-
-#[async_trait::async_trait]
-impl Store for Holding {
-    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.store.get_many(keys).await
-    }
-
-    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.store.take(key).await
-    }
-
-    async fn scan(
-        &self,
-        index: &Key,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        self.store.scan(index, prefix, after, limit).await
-    }
-
-    async fn entries(
-        &self,
-        stream: &Key,
-        walk: Walk,
-        limit: usize,
-    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
-        self.store.entries(stream, walk, limit).await
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        let held = self.held.lock().unwrap().take();
-        match held {
-            None => self.store.apply(batch).await,
-            Some(Held::NotDone) => pending().await,
-            Some(Held::Done) => {
-                self.store.apply(batch).await?;
-                pending().await
+/// A store of which one batch is held as soon as `held` says so.
+fn holding_one(store: EmbeddedStore, held: Arc<Mutex<Option<Held>>>) -> Interposed {
+    Interposed::new(Arc::new(store), move |behind, batch| {
+        let held = held.lock().unwrap().take();
+        Box::pin(async move {
+            match held {
+                None => behind.apply(batch).await,
+                Some(Held::NotDone) => pending().await,
+                Some(Held::Done) => {
+                    behind.apply(batch).await?;
+                    pending().await
+                }
             }
-        }
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
+        })
+    })
 }
 
 /// A thread that serves ends while the records of others are on their way with its own: none is lost, and none is there twice.
@@ -122,11 +87,11 @@ async fn the_end_of_the_thread_that_writes_loses_nothing() {
     for held in [Held::NotDone, Held::Done] {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path(), Arc::new(SystemClock::new())).unwrap();
-        let store = Arc::new(Holding { store, held: Mutex::default() });
-        let vault = vault_on(store.clone());
+        let holding = Arc::new(Mutex::new(None));
+        let vault = vault_on(Arc::new(holding_one(store, Arc::clone(&holding))));
         let by = Authority::proven(tenant(&vault, "a@example.com").await, Who::Grantkeep.at(None));
         vault.audit(&by).record_first(Deed::done(Action::TokenHandedOut)).await.unwrap();
-        *store.held.lock().unwrap() = Some(held);
+        *holding.lock().unwrap() = Some(held);
         let (server, caller) = (Arc::clone(&vault), by.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -138,7 +103,7 @@ async fn the_end_of_the_thread_that_writes_loses_nothing() {
             });
         });
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
-        assert!(store.held.lock().unwrap().is_none(), "the batch was under way");
+        assert!(holding.lock().unwrap().is_none(), "the batch was under way");
         let audit = vault.audit(&by);
         let last = audit.record(Deed::done(Action::ApiKeyRevoked));
         tokio::time::timeout(Duration::from_secs(20), last).await.unwrap().unwrap();

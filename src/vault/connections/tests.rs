@@ -4,8 +4,7 @@ use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::{SystemChance, SystemClock};
 use crate::domain::{Account, EmailAddress, RefreshToken, Scopes, Who};
-use crate::ports::store::{EntryId, Record, Store, Walk};
-use crate::ports::{Chance, Clock};
+use crate::ports::{Chance, Clock, Interposed};
 use crate::vault::{Activation, Keyring, PendingSignUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,57 +122,19 @@ async fn a_slot_stays_with_its_account() {
     assert_eq!(connect("a3", Some("ada")).await, Some(3));
 }
 
-/// The embedded store; of one batch it does all and loses the answer.
-struct Forgetful {
-    store: Arc<dyn Store>,
-    loses: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl Store for Forgetful {
-    async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.store.get_many(keys).await
-    }
-
-    async fn take(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.store.take(key).await
-    }
-
-    async fn scan(
-        &self,
-        index: &Key,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        self.store.scan(index, prefix, after, limit).await
-    }
-
-    async fn entries(
-        &self,
-        stream: &Key,
-        walk: Walk,
-        limit: usize,
-    ) -> Result<Vec<(EntryId, Record)>, StoreError> {
-        self.store.entries(stream, walk, limit).await
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        let outcome = self.store.apply(batch).await;
-        let lost = self.loses.swap(false, Ordering::SeqCst);
-        if lost { Err(StoreError::OutcomeUnknown("lost".to_owned())) } else { outcome }
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
-}
-
 #[tokio::test]
 async fn a_grant_whose_answer_was_lost_is_there_once() {
     let mut house = House::new().await;
-    let store = Arc::new(Forgetful { store: Arc::clone(&house.vault.store), loses: AtomicBool::new(true) });
-    house.vault.store = store;
+    let loses = Arc::new(AtomicBool::new(true));
+    // Of one batch all is done, and the answer is lost.
+    house.vault.store = Arc::new(Interposed::new(Arc::clone(&house.vault.store), move |behind, batch| {
+        let loses = Arc::clone(&loses);
+        Box::pin(async move {
+            let outcome = behind.apply(batch).await;
+            let lost = loses.swap(false, Ordering::SeqCst);
+            if lost { Err(StoreError::OutcomeUnknown("lost".to_owned())) } else { outcome }
+        })
+    }));
     let grant = house.grant("first", None);
     let imported = house.connections().import(&slot(), &grant).await.unwrap().unwrap();
     assert_eq!(imported.generation, 1);

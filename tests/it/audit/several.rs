@@ -18,6 +18,13 @@ fn sequences(items: &[Value], instance: &Value) -> Vec<u64> {
     found
 }
 
+/// Asks for a token, of a server that may end meanwhile.
+async fn asked(tenant: &Tenant) -> reqwest::Result<reqwest::Response> {
+    let request = tenant.request(reqwest::Method::POST, "/get-access-token");
+    let body = serde_json::json!({ "provider": "sandbox", "end_user": "x" });
+    crate::support::tenant::with_json(request, &body).send().await
+}
+
 on_both_stores!(a_hundred_hand_outs_at_once_leave_no_gap, |stores: Stores| async move {
     let app = App::start(stores).await;
     let sandbox = sandbox(Duration::from_mins(5)).await;
@@ -74,9 +81,7 @@ async fn two_instances_write_a_trail_each_and_one_is_killed() {
     // Killed with requests under way: what was answered is there, and what is there has no gap.
     let (_, ()) = tokio::join!(
         join_all((0..60).map(|_| async {
-            let request = here.request(reqwest::Method::POST, "/get-access-token");
-            let body = serde_json::json!({ "provider": "sandbox", "end_user": "x" });
-            drop(crate::support::tenant::with_json(request, &body).send().await);
+            drop(asked(&here).await);
         })),
         async {
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -110,10 +115,8 @@ async fn a_server_that_is_asked_to_end_gives_no_record_up() {
     let tenant = Tenant::new(&one).await;
     let answered = AtomicUsize::new(0);
     let asking = join_all((0..40).map(|_| async {
-        let body = serde_json::json!({ "provider": "sandbox", "end_user": "x" });
         loop {
-            let request = tenant.request(reqwest::Method::POST, "/get-access-token");
-            match crate::support::tenant::with_json(request, &body).send().await {
+            match asked(&tenant).await {
                 Ok(answer) if answer.status() == 404 => answered.fetch_add(1, Ordering::SeqCst),
                 _ => return,
             };
