@@ -168,6 +168,10 @@ struct Contestant {
 }
 
 impl Contestant {
+    fn new(name: &'static str, at: SocketAddr, (server, redis): (u32, Option<u32>), asked: Asked) -> Self {
+        Self { name, at, server, redis, asked, rounds: vec![], calm: vec![], paced: vec![] }
+    }
+
     fn load(&self, options: &Options, span: Duration) -> Load {
         Load { at: self.at, asked: self.asked.clone(), connections: options.connections, span }
     }
@@ -233,9 +237,8 @@ fn set_up(options: &Options, redis: &Redis, folder: &Path) -> (Report, Vec<Runni
         all.push(one);
     }
     let bare = bare.unwrap_or_else(|| panic!("there is no variant `{}`", options.only));
-    let (at, server, asked) = (bare.at, bare.pid(), report.contestants[0].asked.clone());
-    let (rounds, calm, paced) = (vec![], vec![], vec![]);
-    let contestant = Contestant { name: "bare handler", at, server, redis: None, asked, rounds, calm, paced };
+    let asked = report.contestants[0].asked.clone();
+    let contestant = Contestant::new("bare handler", bare.at, (bare.pid(), None), asked);
     report.contestants.insert(0, contestant);
     (report, all, bare)
 }
@@ -287,16 +290,8 @@ fn lay_down(one: &mut Running, (redis, bare): (&Redis, &Bare), options: &Options
 /// The server asked for its crowd, where it has one, and for those who are really connected.
 fn contestants_of(one: &Running, redis: &Redis, options: &Options) -> Vec<Contestant> {
     let Running { variant, server, connected } = one;
-    let contestant = |name, asked| Contestant {
-        name,
-        at: server.public,
-        server: server.pid(),
-        redis: variant.on_redis.then(|| redis.pid()),
-        asked,
-        rounds: vec![],
-        calm: vec![],
-        paced: vec![],
-    };
+    let processes = (server.pid(), variant.on_redis.then(|| redis.pid()));
+    let contestant = |name, asked| Contestant::new(name, server.public, processes, asked);
     let crowd = variant.crowd.filter(|_| options.crowd > 0).map(|name| {
         let request = journey::token_request(&connected.key, &fill::name(0));
         contestant(name, Asked::crowd(request, options.crowd))
