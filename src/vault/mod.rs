@@ -92,7 +92,7 @@ impl SlotRead {
 pub struct Along<'a> {
     /// Which.
     pub slot: &'a Slot,
-    /// What was kept of it will not do.
+    /// What is kept of its connection will not do.
     pub anew: bool,
 }
 
@@ -237,8 +237,10 @@ impl Vault {
         };
         let (place, integration) =
             (keys::connection(tenant, slot), keys::integration(tenant, &slot.provider));
-        let hot::Recalled { found: [key, connection, enabled], stale } =
-            self.hot.recall([&key, &place, &integration], anew).await?;
+        let hot::Recalled { found: [key, connection, enabled], stale } = self
+            .hot
+            .recall([(&key).into(), hot::Wanted { key: &place, anew }, (&integration).into()])
+            .await?;
         let read = SlotRead::of(connection, enabled.as_ref(), stale);
         Ok((key.and_then(hot::Kept::api_key), Some(Unproven::new(tenant.clone(), read))))
     }

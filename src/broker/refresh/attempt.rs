@@ -9,7 +9,7 @@ use crate::broker::handout::not_enabled;
 use crate::broker::hosts::Turn;
 use crate::domain::{ReauthorizationReason, Refusal, Secret};
 use crate::telemetry::metrics;
-use crate::vault::Connection;
+use crate::vault::{Connection, Integration};
 use crate::wire::{self, ClientCredentials, Grant};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,15 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 impl Broker {
-    /// Reads and opens what a request needs; a refusal where it may not be made at all.
-    pub(super) async fn prepare(&self, ask: &Ask, connection: &Connection) -> Result<Ready, Refusal> {
+    /// Opens what a request needs; a refusal where it may not be made at all.
+    pub(super) async fn prepare(
+        &self,
+        ask: &Ask,
+        connection: &Connection,
+        integration: Option<Integration>,
+    ) -> Result<Ready, Refusal> {
         let provider = self.provider(&connection.slot.provider)?;
-        let found = self.vault.integrations(&ask.by).find(&provider.id).await?;
-        let integration = found.ok_or_else(not_enabled)?;
+        let integration = integration.ok_or_else(not_enabled)?;
         if integration.client_id != connection.client_id {
             // A refresh token belongs to the client it was issued to (RFC 6749 section 6).
             return Err(Refusal::ReauthorizationRequired {
@@ -41,7 +45,7 @@ impl Broker {
     /// Sends under a claim and stores what came of it.
     pub(super) async fn attempt(
         self: &Arc<Self>,
-        mut claimed: Claimed<'_>,
+        mut claimed: Box<Claimed<'_>>,
         turn: Option<Turn>,
     ) -> Result<Landed, Refusal> {
         let provider = claimed.ready.provider.id.clone();

@@ -3,7 +3,7 @@
 use super::claimed::Claimed;
 use super::verdict::{self, Class, Nothing};
 use super::{Ask, Broker, Landed};
-use crate::domain::{Action, Deed, ReauthorizationReason, Refusal};
+use crate::domain::{Action, Deed, HandoutRecords, ReauthorizationReason, Refusal};
 use crate::telemetry::metrics;
 use crate::vault::{Authority, Brought, Committed, Connection, Doubt, Failure, Status};
 use crate::wire::TokenSet;
@@ -14,7 +14,7 @@ impl Broker {
     /// Stores new tokens. Where the store does not take them now they are kept until it does, and served meanwhile.
     pub(super) async fn keep(
         self: &Arc<Self>,
-        claimed: Claimed<'_>,
+        claimed: Box<Claimed<'_>>,
         set: TokenSet,
     ) -> Result<Landed, Refusal> {
         let (by, answered) = (&claimed.ask.by, self.ports.clock.monotonic());
@@ -47,7 +47,14 @@ impl Broker {
         match committed {
             Committed::Stored(connection) => {
                 self.recent.remember(by.tenant(), brought, self.ports.clock.monotonic());
-                self.record_refresh(by, &connection, Deed::done(Action::ConnectionRefreshed)).await?;
+                let deed = of_refresh(&connection, Deed::done(Action::ConnectionRefreshed));
+                let audit = self.vault.audit(by);
+                if self.settings.handouts == HandoutRecords::Before {
+                    // The record of the hand-out comes behind this one in the same trail, and is waited for.
+                    audit.note_or_wait(deed).await?;
+                } else {
+                    audit.record(deed).await?;
+                }
                 Ok(Landed::Fresh(connection))
             }
             Committed::Superseded(Some(now)) if now.status != Status::Deleting => {
@@ -66,7 +73,7 @@ impl Broker {
     /// Stores that none came, and what follows from it.
     pub(super) async fn record_failure(
         &self,
-        claimed: Claimed<'_>,
+        claimed: Box<Claimed<'_>>,
         nothing: &Nothing,
     ) -> Result<Landed, Refusal> {
         let (status, doubt) =
@@ -94,7 +101,7 @@ impl Broker {
     /// Stores that nothing was sent, and why the end user has to connect again.
     pub(super) async fn give_up(
         &self,
-        claimed: Claimed<'_>,
+        claimed: Box<Claimed<'_>>,
         reason: ReauthorizationReason,
     ) -> Result<Landed, Refusal> {
         let connection = Some(claimed.read.id.clone());
@@ -111,7 +118,7 @@ impl Broker {
 
     async fn land(
         &self,
-        claimed: Claimed<'_>,
+        claimed: Box<Claimed<'_>>,
         failure: Failure,
         refusal: Refusal,
     ) -> Result<Landed, Refusal> {
@@ -120,7 +127,7 @@ impl Broker {
         match self.store(&claimed, &outcome).await? {
             Committed::Stored(connection) => {
                 let deed = Deed { outcome: refusal.code(), ..Deed::done(Action::ConnectionRefreshed) };
-                self.record_refresh(&claimed.ask.by, &connection, deed).await?;
+                self.vault.audit(&claimed.ask.by).record(of_refresh(&connection, deed)).await?;
                 Ok(Landed::Kept(Some(connection), refusal))
             }
             // What this one heard is no news of what is there now.
@@ -128,17 +135,6 @@ impl Broker {
             // Only new tokens are contested.
             Committed::Contested(now) => Ok(Landed::Kept(Some(now), refusal)),
         }
-    }
-
-    async fn record_refresh(
-        &self,
-        by: &Authority,
-        connection: &Connection,
-        deed: Deed,
-    ) -> Result<(), Refusal> {
-        let deed = connection.slot.named_in(deed).about("connection", &connection.id);
-        let deed = deed.about("generation", connection.generation);
-        Ok(self.vault.audit(by).record(deed).await?)
     }
 
     /// What is there instead of the outcome that came too late; whoever is not served by it goes again.
@@ -170,4 +166,9 @@ impl Broker {
         let doubled = self.settings.backoff_min.saturating_mul(1 << failures.min(16));
         self.jittered(doubled.min(self.settings.backoff_max))
     }
+}
+
+fn of_refresh(connection: &Connection, deed: Deed) -> Deed {
+    let deed = connection.slot.named_in(deed).about("connection", &connection.id);
+    deed.about("generation", connection.generation)
 }

@@ -128,6 +128,7 @@ impl Broker {
             broker.fly(&ask).await.unwrap_or_else(|refusal| Landed::Kept(None, refusal))
         };
         // It goes on to its end whether or not anybody stays to hear it.
+        let work = work.boxed();
         let flight = async move { tasks.finish(work).await.unwrap_or(Landed::Kept(None, Refusal::Internal)) };
         flight.instrument(span).boxed()
     }
@@ -137,7 +138,8 @@ impl Broker {
         let began = self.ports.clock.monotonic();
         let mut place = None;
         loop {
-            let Some(found) = connections.find(&ask.slot).await? else {
+            let (found, integration) = connections.find_with_integration(&ask.slot).await?;
+            let Some(found) = found else {
                 return Ok(Landed::Kept(None, Refusal::ConnectionNotFound));
             };
             let connection = Arc::unwrap_or_clone(self.as_known(&ask.by, Arc::new(found)).await);
@@ -145,7 +147,7 @@ impl Broker {
                 return Ok(landed);
             }
             if !self.rests(&connection) {
-                let ready = self.prepare(ask, &connection).await?;
+                let ready = self.prepare(ask, &connection, integration).await?;
                 let turn = match self.turn(ask.by.tenant(), &ready).await {
                     Ok(turn) => turn,
                     Err(LeftAlone(retry_after)) => {
@@ -156,7 +158,8 @@ impl Broker {
                 let claimed_at = self.ports.clock.monotonic();
                 if let Some(attempt) = connections.claim(&connection, self.attempt_lasts()).await? {
                     let claimed = Claimed { ask, read: connection, attempt, ready, at: claimed_at };
-                    return self.attempt(claimed, turn).await;
+                    // Boxed: each step would have it twice, and there are as many flights as requests under way.
+                    return self.attempt(Box::new(claimed), turn).await;
                 }
             }
             if self.ports.clock.monotonic().saturating_sub(began) > self.settings.wait {

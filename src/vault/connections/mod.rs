@@ -23,9 +23,9 @@ pub use record::{Attempt, Connection, Identity, MoreToken, NewGrant, Slot, Statu
 pub use refresh::{Doubt, Failure, Fresh};
 pub use spilled::Spilled;
 
-use super::hot::Recalled;
+use super::hot::{Recalled, Wanted};
 use super::tenants::still_active;
-use super::{Authority, SlotRead, Vault, VaultError, events, keys};
+use super::{Authority, Integration, SlotRead, Vault, VaultError, events, integrations, keys};
 use crate::domain::{AccessToken, ConnectionId, EndUserId, GrantId, ProviderId};
 use crate::ports::ChanceExt;
 use crate::ports::store::{Batch, Guard, Key, Outcome, StoreError, Value, Write};
@@ -67,11 +67,25 @@ impl<'a> Connections<'a> {
         record.map(|record| read(&key, &record)).transpose()
     }
 
+    /// The connection of a slot and the tenant's registration at its provider: one round trip.
+    pub async fn find_with_integration(
+        &self,
+        slot: &Slot,
+    ) -> Result<(Option<Connection>, Option<Integration>), VaultError> {
+        let tenant = self.by.tenant();
+        let (place, registration) = (self.key(slot), keys::integration(tenant, &slot.provider));
+        let mut records = self.vault.store.get_many(&[&place, &registration]).await?.into_iter();
+        let connection = records.next().flatten().map(|record| read(&place, &record));
+        let integration =
+            records.next().flatten().map(|record| integrations::read(&registration, tenant, &record));
+        Ok((connection.transpose()?, integration.transpose()?))
+    }
+
     /// What a hand-out from a slot goes by: one round trip at most.
     pub async fn slot(&self, slot: &Slot, anew: bool) -> Result<SlotRead, VaultError> {
-        let integration = keys::integration(self.by.tenant(), &slot.provider);
+        let (place, integration) = (self.key(slot), keys::integration(self.by.tenant(), &slot.provider));
         let Recalled { found: [found, enabled], stale } =
-            self.vault.hot.recall([&self.key(slot), &integration], anew).await?;
+            self.vault.hot.recall([Wanted { key: &place, anew }, (&integration).into()]).await?;
         Ok(SlotRead::of(found, enabled.as_ref(), stale))
     }
 

@@ -42,6 +42,20 @@ pub struct HotOptions {
     pub memory: u64,
 }
 
+/// One of the records that are asked for together.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub key: &'a Key,
+    /// What is kept of it will not do.
+    pub anew: bool,
+}
+
+impl<'a> From<&'a Key> for Wanted<'a> {
+    fn from(key: &'a Key) -> Self {
+        Self { key, anew: false }
+    }
+}
+
 /// Records that were asked for together.
 pub(super) struct Recalled<const N: usize> {
     /// Those that are there.
@@ -139,14 +153,12 @@ impl Hot {
         Arc::clone(&self.store)
     }
 
-    /// The records of these names: what is kept, and the others in one round trip. `anew` keeps nothing back: what has been
-    /// written before this call is seen.
-    pub async fn recall<const N: usize>(
-        &self,
-        keys: [&Key; N],
-        anew: bool,
-    ) -> Result<Recalled<N>, VaultError> {
-        let mut found = keys.map(|key| if anew { None } else { self.get(key.name()) });
+    /// The records of these names: what is kept, and the others in one round trip. Of one that is wanted `anew` nothing that
+    /// is kept will do: what has been written before this call is seen.
+    pub async fn recall<const N: usize>(&self, wanted: [Wanted<'_>; N]) -> Result<Recalled<N>, VaultError> {
+        let keys = wanted.map(|wanted| wanted.key);
+        let anew = wanted.iter().any(|wanted| wanted.anew);
+        let mut found = wanted.map(|Wanted { key, anew }| if anew { None } else { self.get(key.name()) });
         let absent: Vec<usize> = (0..N).filter(|place| matches!(found.get(*place), Some(None))).collect();
         metrics::handout_read(absent.is_empty());
         if absent.is_empty() {
@@ -158,9 +170,9 @@ impl Hot {
         {
             return Ok(stale);
         }
-        let wanted: Vec<&Key> = absent.iter().filter_map(|place| keys.get(*place).copied()).collect();
-        let asked: Vec<Option<Asked>> = wanted.iter().map(|key| self.ask(key.name())).collect();
-        let records = match self.store.get_many(&wanted).await {
+        let missing: Vec<&Key> = absent.iter().filter_map(|place| keys.get(*place).copied()).collect();
+        let asked: Vec<Option<Asked>> = missing.iter().map(|key| self.ask(key.name())).collect();
+        let records = match self.store.get_many(&missing).await {
             Err(StoreError::Unavailable(why)) => {
                 self.down.failed(self.clock.monotonic());
                 let stale = if anew { None } else { self.stale(keys) };
@@ -169,7 +181,7 @@ impl Hot {
             answer => answer?,
         };
         self.down.answered();
-        for (((place, key), asked), record) in absent.iter().zip(&wanted).zip(asked).zip(records) {
+        for (((place, key), asked), record) in absent.iter().zip(&missing).zip(asked).zip(records) {
             let read = match record {
                 Some(record) => Kept::read(key, &record)?,
                 None => None,

@@ -13,6 +13,7 @@ struct Staged {
     records: Mutex<BTreeMap<String, Record>>,
     answers: Semaphore,
     writes: Semaphore,
+    /// Records that were read.
     reads: AtomicU64,
     hears: AtomicU64,
     told: Mutex<Vec<String>>,
@@ -36,7 +37,7 @@ async fn let_through(leave: &Semaphore) {
 #[async_trait]
 impl Store for Staged {
     async fn get_many(&self, keys: &[&Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.reads.fetch_add(u64::try_from(keys.len()).unwrap(), Ordering::SeqCst);
         let found = keys.iter().map(|key| self.records.lock().unwrap().get(key.name()).cloned()).collect();
         let_through(&self.answers).await;
         Ok(found)
@@ -104,7 +105,7 @@ impl House {
     async fn seen(&self) -> (bool, u64) {
         let before = self.store.reads.load(Ordering::SeqCst);
         self.store.answers.add_permits(1);
-        let [found] = self.hot.recall([&self.key], false).await.unwrap().found;
+        let [found] = self.hot.recall([(&self.key).into()]).await.unwrap().found;
         let reads = self.store.reads.load(Ordering::SeqCst) - before;
         if reads == 0 {
             let_through(&self.store.answers).await;
@@ -135,7 +136,7 @@ async fn what_was_read_is_kept_and_a_write_of_ours_ends_it_and_is_told() {
 async fn a_reader_that_was_overtaken_puts_nothing_back() {
     for told in [true, false] {
         let house = House::new(LONG);
-        let mut reading = Box::pin(house.hot.recall([&house.key], false));
+        let mut reading = Box::pin(house.hot.recall([(&house.key).into()]));
         assert!((&mut reading).now_or_never().is_none(), "it has looked, and waits for its answer");
         if told {
             // By another server.
@@ -182,7 +183,7 @@ async fn what_was_read_in_another_time_of_hearing_counts_no_more() {
     }
     // A reader that began in the one and ended in the next.
     house.hot.forget_all();
-    let mut reading = Box::pin(house.hot.recall([&house.key], false));
+    let mut reading = Box::pin(house.hot.recall([(&house.key).into()]));
     assert!((&mut reading).now_or_never().is_none());
     house.store.hears.store(5, Ordering::SeqCst);
     house.store.answers.add_permits(1);
@@ -202,8 +203,25 @@ async fn it_lives_for_a_moment_and_whoever_wants_it_anew_gets_it() {
     assert_eq!(house.seen().await, (true, 1));
     house.store.there(&house.key, false);
     house.store.answers.add_permits(1);
-    let [anew] = house.hot.recall([&house.key], true).await.unwrap().found;
+    let [anew] = house.hot.recall([Wanted { key: &house.key, anew: true }]).await.unwrap().found;
     assert!(anew.is_none());
+}
+
+#[tokio::test]
+async fn what_nobody_wants_anew_is_not_read_along_with_what_somebody_does() {
+    let house = House::new(LONG);
+    assert_eq!(house.seen().await, (true, 1));
+    let other = keys::integration(
+        &TenantId::parse("0123456789abcdefghijAB").unwrap(),
+        &ProviderId::parse("x").unwrap(),
+    );
+    house.store.there(&other, true);
+    let before = house.store.reads.load(Ordering::SeqCst);
+    house.store.answers.add_permits(1);
+    let both = [(&house.key).into(), Wanted { key: &other, anew: true }];
+    let found = house.hot.recall(both).await.unwrap().found;
+    assert!(found.iter().all(Option::is_some));
+    assert_eq!(house.store.reads.load(Ordering::SeqCst) - before, 1, "the other is kept");
 }
 
 #[tokio::test]
@@ -219,7 +237,7 @@ async fn what_is_kept_is_bounded() {
         let key = keys::integration(&tenant, &ProviderId::parse(&format!("p{number}")).unwrap());
         house.store.there(&key, true);
         house.store.answers.add_permits(1);
-        house.hot.recall([&key], false).await.unwrap();
+        house.hot.recall([(&key).into()]).await.unwrap();
     }
     assert!(house.hot.entries.weight() <= 20_000, "{}", house.hot.entries.weight());
     assert!(house.hot.entries.len() > 10, "{}", house.hot.entries.len());

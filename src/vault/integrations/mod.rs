@@ -248,7 +248,7 @@ fn unchanged(batch: Batch, key: &Key, read: &Integration) -> Batch {
     ))
 }
 
-fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Integration, VaultError> {
+pub(super) fn read(key: &Key, tenant: &TenantId, record: &Record) -> Result<Integration, VaultError> {
     let fields = Fields::of(key, record)?;
     let provider = fields.parsed("provider", ProviderId::parse)?;
     if *key != keys::integration(tenant, &provider) {
