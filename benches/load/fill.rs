@@ -36,10 +36,8 @@ pub fn fill(server: &Grantkeep, key: &str, model: &str, numbers: std::ops::Range
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
-        let env = server.settings().iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let settings = Settings::load(None, env, &[]).unwrap_or_else(|faults| panic!("{faults}"));
-        let vault =
-            Arc::new(grantkeep::app::vault(&settings).await.unwrap_or_else(|fault| panic!("{fault}")));
+        let settings = settings(server);
+        let vault = vault(&settings).await;
         let by = prove(&vault, key, &settings).await;
         let found = vault.connections(&by).find(&slot(model)).await.expect("the store answers");
         let model = Arc::new(found.unwrap_or_else(|| panic!("{model} is connected")));
@@ -72,7 +70,16 @@ pub fn fill(server: &Grantkeep, key: &str, model: &str, numbers: std::ops::Range
     });
 }
 
-fn slot(end_user: &str) -> Slot {
+pub fn settings(server: &Grantkeep) -> Settings {
+    let env = server.settings().iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    Settings::load(None, env, &[]).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+pub async fn vault(settings: &Settings) -> Arc<Vault> {
+    Arc::new(grantkeep::app::vault(settings).await.unwrap_or_else(|fault| panic!("{fault}")))
+}
+
+pub fn slot(end_user: &str) -> Slot {
     Slot {
         provider: ProviderId::parse("sandbox").expect("a provider"),
         end_user: EndUserId::parse(end_user).expect("an end user"),
@@ -80,7 +87,7 @@ fn slot(end_user: &str) -> Slot {
     }
 }
 
-fn copy(model: &Connection, sizes: Sizes) -> NewGrant {
+pub fn copy(model: &Connection, sizes: Sizes) -> NewGrant {
     let tokens = Tokens {
         access: AccessToken::new(token(sizes.access)),
         refresh: Some(RefreshToken::new(token(sizes.refresh))),
@@ -113,7 +120,7 @@ fn token(length: usize) -> String {
     text
 }
 
-async fn prove(vault: &Arc<Vault>, key: &str, settings: &Settings) -> Authority {
+pub async fn prove(vault: &Arc<Vault>, key: &str, settings: &Settings) -> Authority {
     let tasks = Tasks::new(tokio::runtime::Handle::current());
     let accounts = super::accounts::accounts(vault, settings, tasks);
     let presented = Presented::Key(Secret::new(key));

@@ -33,6 +33,7 @@ mod plot;
 mod process;
 mod renewed;
 mod report;
+mod tenants;
 
 use asked::Asked;
 use clap::Parser;
@@ -89,6 +90,9 @@ struct Options {
     /// Sizes of the crowd on the way to its last, at which the store is measured while it grows.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
     growth: Vec<usize>,
+    /// Tenants of one connection each that are laid down besides, where there is a crowd. 0: none.
+    #[arg(long, default_value_t = 10_000)]
+    tenants: usize,
     /// Connections that are held open without a request, to see what each costs.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
     held: Vec<usize>,
@@ -268,23 +272,39 @@ fn lay_down(one: &mut Running, (redis, bare): (&Redis, &Bare), options: &Options
             continue;
         }
         let asked = Asked::crowd(journey::token_request(&connected.key, &fill::name(0)), size);
-        let load = |at| Load {
-            at,
-            asked: asked.clone(),
-            connections: options.connections,
-            span: Duration::from_secs_f64(options.seconds),
-        };
-        let ours = drive::measure(&load(server.public), server.pid(), None);
-        let bare = drive::measure(&load(bare.at), bare.pid(), None);
-        let resident_kib = process::resident_kib(server.pid());
-        eprintln!("{name} with {size} connections: {:.2} of the bare handler", ours.rate / bare.rate);
-        report.growth.push(Growth { name, connections: size, ours, bare, resident_kib, start });
+        report.growth.push(grown(name, (size, 1), (server, bare), &asked, start, options));
+    }
+    if shipped && options.tenants > 0 {
+        server.stop();
+        let (key, model, count) = (&connected.key, journey::name(0), options.tenants);
+        let asked = Asked::These(Arc::new(tenants::lay_down(server, key, &model, count, sizes)));
+        let start = measure_starts(server, &connected.requests[0], 1).remove(0);
+        report.growth.push(grown(name, (count, count), (server, bare), &asked, start, options));
     }
     if variant.on_redis {
         let each = used / options.crowd;
         eprintln!("{name}: {each} bytes of Redis a connection");
         report.memory.push((name, each));
     }
+}
+
+/// The server asked for so many connections of so many tenants, and the bare handler right after.
+fn grown(
+    name: &'static str,
+    (connections, tenants): (usize, usize),
+    (server, bare): (&Grantkeep, &Bare),
+    asked: &Asked,
+    start: Start,
+    options: &Options,
+) -> Growth {
+    let span = Duration::from_secs_f64(options.seconds);
+    let load = |at| Load { at, asked: asked.clone(), connections: options.connections, span };
+    let ours = drive::measure(&load(server.public), server.pid(), None);
+    let bare = drive::measure(&load(bare.at), bare.pid(), None);
+    let resident_kib = process::resident_kib(server.pid());
+    let ratio = ours.rate / bare.rate;
+    eprintln!("{name}, {connections} connections of {tenants} tenants: {ratio:.2} of the bare handler");
+    Growth { name, connections, tenants, ours, bare, resident_kib, start }
 }
 
 /// The server asked for its crowd, where it has one, and for those who are really connected.

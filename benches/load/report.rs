@@ -21,7 +21,10 @@ pub struct Start {
 /// A store while it grows: each of its connections asked for as likely as any other.
 pub struct Growth {
     pub name: &'static str,
+    /// That are asked for.
     pub connections: usize,
+    /// Whose they are.
+    pub tenants: usize,
     pub ours: Measured,
     /// Right after.
     pub bare: Measured,
@@ -140,13 +143,22 @@ fn paced(contestants: &[Contestant]) -> Table {
 }
 
 fn growth(growth: &[Growth]) -> Table {
-    let mut table =
-        Table::new(&["", "connections", "ratio", "p50 ms", "server µs", "start ms", "resident MiB"]);
+    let mut table = Table::new(&[
+        "",
+        "connections",
+        "tenants",
+        "ratio",
+        "p50 ms",
+        "server µs",
+        "start ms",
+        "resident MiB",
+    ]);
     for step in growth {
         table.row(
             step.name,
             [
                 step.connections.to_string(),
+                step.tenants.to_string(),
                 format!("{:.2}", step.ours.rate / step.bare.rate),
                 format!("{:.2}", step.ours.p50_ms),
                 known(step.ours.server_cpu.unwrap_or(f64::NAN)),

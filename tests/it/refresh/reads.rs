@@ -120,11 +120,12 @@ async fn a_password_is_hashed_once() {
     answer(with_json(call, &json!({ "provider": "sandbox", "end_user": "ada" }))).await.expect(401);
 }
 
-/// What a refresh costs: the question that found the token too old (three records), the flight's own look, the integration, the claim, the
-/// outcome, the record read back, and two records in the audit trail: the refresh and the hand-out. The scripts are four;
-/// what they ask themselves is counted with them.
+/// What a refresh costs: the question that found the token too old (three records, two of which are kept elsewhere than here),
+/// the flight's own look (connection and integration), the claim, the outcome, the record read back, and two records in the
+/// audit trail: the refresh and the hand-out. Nobody waits for the first alone, so one append may have both. What the scripts
+/// ask themselves is counted with them.
 #[tokio::test]
-async fn a_refresh_is_four_scripts() {
+async fn a_refresh_is_four_scripts_at_most() {
     let (redis, stage) = counted().await;
     stage.connect("ada", LONG).await;
     // The data key is known and the scripts are loaded from here on.
@@ -136,9 +137,10 @@ async fn a_refresh_is_four_scripts() {
     // A hint more where the new due time, which is drawn by lot, lies in another ten minutes than the last one.
     let hints = count("zadd") - 1;
     assert!(hints <= 1, "{calls:?}");
-    assert_eq!(count("evalsha") - hints, 4, "claim and outcome, and a record of each deed: {calls:?}");
+    let scripts = count("evalsha") - hints;
+    assert!((3..=4).contains(&scripts), "claim and outcome, and the records of both deeds: {calls:?}");
     assert_eq!(count("xadd"), 2, "the refresh and the hand-out: {calls:?}");
-    let read = "key, connection and integration, connection, integration, outcome";
+    let read = "key, connection and integration, connection and integration, outcome";
     assert_eq!(count("hgetall"), 6, "{read}: {calls:?}");
     assert_eq!(count("zrem"), 1, "it moves in the index of what is due: {calls:?}");
     assert!(["eval", "script|load", "del"].iter().all(|name| count(name) == 0), "{calls:?}");
