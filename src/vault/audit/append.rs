@@ -30,7 +30,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn of(head: Option<&Head>) -> Self {
+    pub(super) fn of(head: Option<&Head>) -> Self {
         let link = head.as_ref().map_or_else(Link::beginning, |head| head.link.clone());
         let time = head.as_ref().map_or(Timestamp::from_millis(0), |head| head.time);
         Self { logged: link.sequence, link, time, stored: head.is_some(), doubt: None }

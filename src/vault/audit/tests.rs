@@ -1,6 +1,7 @@
 //! Trails of several tenants in one process.
 
-use super::trail::MOST_WAITING;
+use super::append::Known;
+use super::trail::{FORGOTTEN, MOST_KNOWN, MOST_WAITING};
 use super::*;
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::system::{SystemChance, SystemClock};
@@ -114,4 +115,23 @@ async fn the_end_of_the_thread_that_writes_loses_nothing() {
         let sequences: Vec<u64> = found.iter().map(|record| record.sequence).collect();
         assert_eq!(sequences, [4, 3, 2, 1], "{held:?}");
     }
+}
+
+/// Room for one more is made a few at a time: each that goes is logged, and costs its tenant's next record a read.
+#[tokio::test]
+async fn heads_are_forgotten_a_few_at_a_time_and_never_of_a_tenant_with_records_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path(), Arc::new(SystemClock::new())).unwrap();
+    let vault = vault_on(Arc::new(store));
+    let trail = vault.trail.get().unwrap();
+    let busy: TenantId = SystemChance.id();
+    // Of a tenant that is not there: it is written on another turn of this runtime, which comes after the end.
+    trail.push(&busy, "{}".to_owned(), vault.clock.now(), true).unwrap();
+    let tenants: Vec<TenantId> = (1..=MOST_KNOWN).map(|_| SystemChance.id()).collect();
+    for tenant in std::iter::once(&busy).chain(&tenants) {
+        trail.know(tenant, Known::of(None));
+    }
+    assert!(trail.known(&busy).is_some() && trail.known(tenants.last().unwrap()).is_some());
+    let kept = tenants.iter().filter(|tenant| trail.known(tenant).is_some()).count();
+    assert_eq!(kept, MOST_KNOWN - FORGOTTEN);
 }

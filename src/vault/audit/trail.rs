@@ -25,8 +25,10 @@ const GROUP: usize = 128;
 pub(super) const MOST_WAITING: usize = 20_000;
 /// Those of one tenant: where its own records cannot be written, the others have room.
 const MOST_OF_ONE: usize = MOST_WAITING / 2;
-/// Tenants whose heads are remembered.
-const MOST_KNOWN: usize = 10_000;
+/// Tenants whose heads are remembered, each in a quarter of a kilobyte; a head that is not costs a read more.
+pub(super) const MOST_KNOWN: usize = 50_000;
+/// How many make room at once: each is logged, while others wait.
+pub(super) const FORGOTTEN: usize = 64;
 /// A head is logged at the latest after so many records.
 const LOGGED_EVERY: u64 = 1000;
 
@@ -271,7 +273,7 @@ impl Trail {
             }
             if table.known.len() >= MOST_KNOWN && !table.known.contains_key(tenant) {
                 let idle = |tenant: &TenantId| !table.queues.contains_key(tenant);
-                for (tenant, mut known) in table.known.extract_if(|tenant, _| idle(tenant)) {
+                for (tenant, mut known) in table.known.extract_if(|tenant, _| idle(tenant)).take(FORGOTTEN) {
                     self.log_head(&tenant, &mut known);
                 }
             }
