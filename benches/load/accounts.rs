@@ -18,8 +18,8 @@ pub fn accounts(vault: &Arc<Vault>, settings: &Settings, tasks: Tasks) -> Accoun
     let mail = MailSettings { timeout: hour, backoff_min: hour, backoff_max: hour, keep_trying: hour };
     let settings = AccountSettings {
         public_url: settings.server.public_url.clone(),
-        hashes_at_once: 1,
-        hashes_waiting: 1,
+        hashes_at_once: 2,
+        hashes_waiting: 64,
         sign_up_life: hour,
         reset_life: hour,
         mail,

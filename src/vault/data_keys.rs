@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// How long an unwrapped key may serve before the tenant's record is read again: a destroyed key dies that soon everywhere.
 const KEPT: Duration = Duration::from_mins(1);
 /// How many tenants' keys are kept at once.
-const TENANTS: usize = 10_000;
+const TENANTS: usize = 20_000;
 
 /// The data keys of one tenant; the first seals.
 pub(super) struct TenantKeys {
